@@ -1,0 +1,64 @@
+"""Log events: a closed list of names, each with fixed text and the rest as fields."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+ROOT: Final = "emulator"
+
+EVENTS: Final = frozenset(
+    {
+        "host_started",
+        "host_stopping",
+        "host_stopped",
+        "function_loaded",
+        "function_failed",
+        "function_executing",
+        "function_executed",
+        "function_user_error",
+        "listener_opened",
+        "partition_claimed",
+        "partition_stolen",
+        "partition_released",
+        "partition_lost",
+        "app_lease_acquired",
+        "app_lease_waiting",
+        "app_lease_lost",
+        "messages_received",
+        "message_sent",
+        "message_discarded",
+        "message_deferred",
+        "message_abandoned",
+        "message_unreadable",
+        "history_loaded",
+        "history_appended",
+        "history_unreadable",
+        "split_brain",
+        "instance_mended",
+        "episode_failed",
+        "parity_warning",
+        "activity_abandoned",
+        "storage_unreachable",
+        "storage_back",
+        "azurite_started",
+        "azurite_stopped",
+        "request_failed",
+    }
+)
+
+
+def get_logger(name: str) -> logging.Logger:
+    """The logger of a module, below `emulator`."""
+    return logging.getLogger(name if name.startswith(ROOT) else f"{ROOT}.{name}")
+
+
+def fields(event: str, **values: object) -> dict[str, object]:
+    """The `extra` of a log call: the event's name and its fields.
+
+    Raises:
+        KeyError: the event is not in the list above.
+    """
+    if event not in EVENTS:
+        raise KeyError(event)
+    return {"event": event, **values}
