@@ -1,0 +1,197 @@
+"""What the engine asks of the host, and what everyone above may ask of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from emulator.core.events import HistoryEvent
+from emulator.core.ids import InstanceId
+from emulator.core.instance import InstancePage, InstanceQuery, InstanceRecord
+from emulator.core.instant import Instant
+from emulator.core.status import RuntimeStatus
+from emulator.errors import AppError
+
+
+class AbandonedError(AppError):
+    """The function could not be run to an answer (the host is stopping); its message goes back to the queue."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityCall:
+    """One activity to run. `input` is the message's text: a JSON array of one element, or None."""
+
+    name: str
+    instance_id: InstanceId
+    task_id: int
+    input: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityCompleted:
+    """The activity answered: JSON text, or None for a null."""
+
+    result: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityFailed:
+    """The activity raised; the texts of TaskFailed (reference out-of-process-protocol.md, 4.3)."""
+
+    reason: str
+    details: str | None
+
+
+class ActivityRunner(Protocol):
+    """Runs the user's activities."""
+
+    async def run(self, call: ActivityCall) -> ActivityCompleted | ActivityFailed:
+        """Run one activity to its answer. A failure of user code is an answer, not an exception.
+
+        Raises:
+            AbandonedError: there is no answer; run it again later.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityRead:
+    """State of an entity that exists: JSON text."""
+
+    state: str | None
+
+
+class OrchestrationClient(Protocol):
+    """What HTTP, bindings and the command line may ask of one task hub.
+
+    Input and event texts are JSON; they are stored as given. All methods may raise StorageError.
+    """
+
+    @property
+    def task_hub(self) -> str:
+        """Name of the hub, in its own case."""
+        ...
+
+    async def start(
+        self,
+        name: str,
+        *,
+        input: str | None = None,  # noqa: A002 - the field's name in the protocol
+        instance_id: str | None = None,
+        version: str | None = None,
+        scheduled_start: Instant | None = None,
+    ) -> InstanceId:
+        """Start an instance; a random id of 32 hex digits if none (or "") is given.
+
+        Raises:
+            InstanceConflictError: an instance of that id is in a state that may not be replaced.
+        """
+        ...
+
+    async def get(self, instance_id: str) -> InstanceRecord | None:
+        """Status of one instance with its payloads; None if there is none."""
+        ...
+
+    async def history(self, instance_id: str) -> tuple[HistoryEvent, ...]:
+        """Rows of the current execution, payloads included; empty if there are none."""
+        ...
+
+    async def query(
+        self, where: InstanceQuery, *, top: int | None = None, continuation: str | None = None
+    ) -> InstancePage:
+        """One page of instances, entities included unless excluded."""
+        ...
+
+    async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
+        """Send an external event. The status is not looked at; a finished instance discards it."""
+        ...
+
+    async def terminate(self, instance_id: str, reason: str | None) -> None:
+        """Ask for termination; the status is not looked at."""
+        ...
+
+    async def suspend(self, instance_id: str, reason: str | None) -> None:
+        """Ask for suspension.
+
+        Raises:
+            InstanceConflictError: it is not Running, Pending or ContinuedAsNew.
+        """
+        ...
+
+    async def resume(self, instance_id: str, reason: str | None) -> None:
+        """Ask for resumption.
+
+        Raises:
+            InstanceConflictError: it is not Suspended.
+        """
+        ...
+
+    async def rewind(self, instance_id: str, reason: str | None) -> None:
+        """Take back the failures of a failed instance and wake it.
+
+        Raises:
+            InstanceNotFoundError: no such instance.
+            InstanceConflictError: it has not failed.
+        """
+        ...
+
+    async def restart(self, instance_id: str, *, new_id: bool) -> InstanceId:
+        """Start the same function with the same input, under a new or the same id.
+
+        Raises:
+            InstanceNotFoundError: no such instance.
+            InstanceConflictError: the id is to be reused and the instance may not be replaced.
+        """
+        ...
+
+    async def purge(self, instance_id: str) -> bool:
+        """Delete one instance with everything that belongs to it, whatever its state; False if there is none."""
+        ...
+
+    async def purge_where(
+        self, *, created_from: Instant, created_to: Instant | None, statuses: frozenset[RuntimeStatus]
+    ) -> int:
+        """Delete the instances created in the range, and how many there were.
+
+        An empty set of statuses means every terminal one and every other, as the real provider has it; a set without
+        any terminal status deletes nothing.
+        """
+        ...
+
+    async def signal_entity(
+        self, entity_name: str, entity_key: str, operation: str, data: str | None
+    ) -> None:
+        """Send an operation to an entity; nobody waits for it."""
+        ...
+
+    async def read_entity(self, entity_name: str, entity_key: str) -> EntityRead | None:
+        """State of an entity; None if it does not exist."""
+        ...
+
+    async def wait(
+        self, instance_id: str, *, timeout: timedelta, interval: timedelta
+    ) -> InstanceRecord | None:
+        """Poll until the instance is terminal or the time is up; the last status seen."""
+        ...
+
+
+class ClientProvider(Protocol):
+    """Finds the client of a hub."""
+
+    def client(self, task_hub: str | None = None, connection: str | None = None) -> OrchestrationClient:
+        """The client for a hub and connection; blanks mean the app's own.
+
+        Raises:
+            InvalidRequestError: the connection has no setting.
+        """
+        ...
+
+    def orchestrator_names(self) -> Sequence[str]:
+        """Registered orchestrators, as the app spells them."""
+        ...
+
+    def entity_names(self) -> Sequence[str]:
+        """Registered entities, as the app spells them."""
+        ...

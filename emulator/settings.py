@@ -1,0 +1,170 @@
+"""Every setting: its default, its unit, and where the default comes from. Frozen once read.
+
+`config.py` makes these from flags, environment, host.json and local.settings.json; nobody else does. Durations are
+timedelta. "Source" names the document or program whose default is copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+PARTITION_COUNT_MAX: Final = 16
+CONTROL_QUEUE_BATCH_SIZE_MAX: Final = 32
+
+
+class StorageKind(StrEnum):
+    """Which adapter keeps the state."""
+
+    MEMORY = "memory"
+    EMBEDDED = "embedded"
+    AZURE = "azure"
+
+
+class ManagementUrls(StrEnum):
+    """Scheme of the management links that the host prints and hands out."""
+
+    AUTO = "auto"
+    """webhooks, or admin for apps that bind with the 2018 names."""
+    WEBHOOKS = "webhooks"
+    """`/runtime/webhooks/durabletask/...`"""
+    ADMIN = "admin"
+    """`/admin/extensions/DurableTaskExtension/...`"""
+
+
+class Parity(StrEnum):
+    """What to do where the real product would behave differently (docs: parity)."""
+
+    WARN = "warn"
+    STRICT = "strict"
+
+
+class OverridableStates(StrEnum):
+    """Which existing instances a start with the same id may replace."""
+
+    NON_RUNNING = "NonRunningStates"
+    ANY = "AnyState"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageSettings:
+    """Where the state lies."""
+
+    kind: StorageKind = StorageKind.EMBEDDED
+    path: Path | None = None
+    """File of the embedded store."""
+    connection: str = "Storage"
+    """Name of the connection as it appears in links (`connection=`); source: extension, AzureWebJobsStorage."""
+    connection_string: str | None = None
+    """Value of the connection setting, when it is one string."""
+    service_uris: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Identity-based form: `accountName`, `blobServiceUri`, `queueServiceUri`, `tableServiceUri`, `credential`,
+    `clientId`, as they follow the connection's name in the settings."""
+    start_azurite: bool = True
+    """Start Azurite when `UseDevelopmentStorage=true` and nobody listens."""
+    timeout: timedelta = timedelta(seconds=20)
+    """Of one request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSettings:
+    """`extensions.durableTask` of host.json. Sources: reference azure-storage-provider.md 10, functions-host.md 1.1."""
+
+    hub_name: str = "TestHubName"
+    partition_count: int = 4
+    control_queue_batch_size: int = 32
+    control_queue_buffer_threshold: int = 256
+    control_queue_visibility_timeout: timedelta = timedelta(minutes=5)
+    work_item_queue_visibility_timeout: timedelta = timedelta(minutes=5)
+    handover_visibility_timeout: timedelta = timedelta(seconds=30)
+    """Time-out of messages that are put and handed on in memory; renewed while they are held. Ours: after a crash
+    the message waits this long instead of the five minutes of a dequeued one."""
+    max_queue_polling_interval: timedelta = timedelta(seconds=30)
+    fetch_large_messages: bool = True
+    store_inputs_in_history: bool = False
+    max_concurrent_orchestrations: int = 20
+    max_concurrent_activities: int = 20
+    max_concurrent_entities: int = 20
+    max_orchestration_actions: int = 100_000
+    max_entity_operation_batch_size: int = 5000
+    entity_message_reorder_window: timedelta = timedelta(minutes=30)
+    overridable_states: OverridableStates = OverridableStates.NON_RUNNING
+    default_http_sleep: timedelta = timedelta(seconds=30)
+    default_version: str | None = None
+    max_short_timer: timedelta = timedelta(days=6)
+    long_timer_interval: timedelta = timedelta(days=3)
+    base64_messages: bool = False
+    use_app_lease: bool = True
+    use_table_partition_management: bool = True
+    app_name: str = ""
+    worker_id: str = "worker"
+    lease_acquire_interval: timedelta = timedelta(seconds=10)
+    lease_renew_interval: timedelta = timedelta(seconds=10)
+    lease_interval: timedelta = timedelta(seconds=30)
+    app_lease_interval: timedelta = timedelta(seconds=60)
+    app_lease_renew_interval: timedelta = timedelta(seconds=25)
+    app_lease_acquire_interval: timedelta = timedelta(seconds=300)
+    trace_inputs_and_outputs: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """The listeners. Sources: Core Tools, `extensions.http` of host.json."""
+
+    address: str = "127.0.0.1"
+    port: int = 7071
+    rpc_port: int = 17071
+    """Loopback listener of the SDK's client; another free port is taken if this one is not."""
+    route_prefix: str = "api"
+    custom_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    cors_origins: tuple[str, ...] = ()
+    cors_credentials: bool = False
+    management_urls: ManagementUrls = ManagementUrls.AUTO
+    enable_auth: bool = False
+    use_forwarded_host: bool = False
+    website_hostname: str | None = None
+    """WEBSITE_HOSTNAME; None means `localhost:<port>`."""
+    max_body_bytes: int = 104_857_600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppSettings:
+    """The function app."""
+
+    root: Path
+    script_file: str = "function_app.py"
+    functions: tuple[str, ...] | None = None
+    """Allow-list of host.json; None: all."""
+    function_timeout: timedelta | None = timedelta(minutes=30)
+    thread_count: int = 6
+    """Pool for synchronous functions. Source: PYTHON_THREADPOOL_THREAD_COUNT, else min(32, cores + 4)."""
+    values: Mapping[str, str] = field(default_factory=dict[str, str])
+    """App settings as the app sees them: environment over local.settings.json. Looked up without case."""
+
+    def get(self, name: str) -> str | None:
+        """A setting by name: exact first, then without case."""
+        if name in self.values:
+            return self.values[name]
+        lowered = name.lower()
+        return next((v for k, v in self.values.items() if k.lower() == lowered), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything, frozen."""
+
+    app: AppSettings
+    hub: HubSettings = HubSettings()
+    http: HttpSettings = HttpSettings()
+    storage: StorageSettings = StorageSettings()
+    parity: Parity = Parity.WARN
+    always_replay: bool = False
+    sticky_sessions_max: int = 1000
+    """Orchestrators kept alive between episodes."""
+    verbose: bool = False
+    log_levels: Mapping[str, str] = field(default_factory=dict[str, str])
+    """`logging.logLevel` of host.json."""
