@@ -1,22 +1,22 @@
 """The exception tree, sorted by what the caller does next.
 
-    EmulatorError
-      ConfigError             a file, field, flag or setting is wrong: print it, exit code 2
-      StorageError            the store refused or failed
-        TransientStorageError   back off and try again; nothing is known to be lost
-        NotFoundError           the caller decides what absence means
-        ConflictError           it exists already
-        EtagMismatchError       another worker wrote first: drop what you hold, do not retry
-        LeaseLostError          stop owning
-        PopReceiptMismatchError the message was dequeued by someone else: forget it
-        PayloadTooLargeError    the store's own limit; tell whoever sent it
-      AppError                the user's code failed: becomes a history event, never stops a loop
-      RequestError            a caller of the management API asked for something wrong
-        InvalidRequestError     malformed: what, where, what to do
-        InstanceNotFoundError   no such instance
-        InstanceConflictError   the instance is in a state that forbids the operation
-      DecodeError             stored or received text that nobody can read: keep it, report where it lies
-      InvariantError          our own defect: log all of it, stop that partition, keep the data
+EmulatorError
+  ConfigError             a file, field, flag or setting is wrong: print it, exit code 2
+  StorageError            the store refused or failed
+    TransientStorageError   back off and try again; nothing is known to be lost
+    NotFoundError           the caller decides what absence means
+    ConflictError           it exists already
+    EtagMismatchError       another worker wrote first: drop what you hold, do not retry
+    LeaseLostError          stop owning
+    PopReceiptMismatchError the message was dequeued by someone else: forget it
+    PayloadTooLargeError    the store's own limit; tell whoever sent it
+  AppError                the user's code failed: becomes a history event, never stops a loop
+  RequestError            a caller of the management API asked for something wrong
+    InvalidRequestError     malformed: what, where, what to do
+    InstanceNotFoundError   no such instance
+    InstanceConflictError   the instance is in a state that forbids the operation
+  DecodeError             stored or received text that nobody can read: keep it, report where it lies
+  InvariantError          our own defect: log all of it, stop that partition, keep the data
 """
 
 from __future__ import annotations

@@ -151,7 +151,11 @@ class OrchestrationClient(Protocol):
         ...
 
     async def purge_where(
-        self, *, created_from: Instant, created_to: Instant | None, statuses: frozenset[RuntimeStatus]
+        self,
+        *,
+        created_from: Instant,
+        created_to: Instant | None,
+        statuses: frozenset[RuntimeStatus],
     ) -> int:
         """Delete the instances created in the range, and how many there were.
 
@@ -171,7 +175,7 @@ class OrchestrationClient(Protocol):
         ...
 
     async def wait(
-        self, instance_id: str, *, timeout: timedelta, interval: timedelta
+        self, instance_id: str, *, limit: timedelta, interval: timedelta
     ) -> InstanceRecord | None:
         """Poll until the instance is terminal or the time is up; the last status seen."""
         ...
@@ -180,7 +184,9 @@ class OrchestrationClient(Protocol):
 class ClientProvider(Protocol):
     """Finds the client of a hub."""
 
-    def client(self, task_hub: str | None = None, connection: str | None = None) -> OrchestrationClient:
+    def client(
+        self, task_hub: str | None = None, connection: str | None = None
+    ) -> OrchestrationClient:
         """The client for a hub and connection; blanks mean the app's own.
 
         Raises:

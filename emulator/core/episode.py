@@ -1,0 +1,446 @@
+"""One dispatch of an orchestrator: from its inbox to rows, messages and its next state.
+
+The order of rows in an episode is fixed: OrchestratorStarted, what was received, what was decided (by task id),
+OrchestratorCompleted. A continue-as-new begins another execution within the same episode, of which only the last
+one is stored. Source: DurableTask.Core, TaskOrchestrationDispatcher; reference out-of-process-protocol.md 3.1, 3.11,
+3.13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from emulator.core.decisions import Decision, ScheduleActivity, SendEvent, SetTimer, StartChild
+from emulator.core.events import (
+    EventRaised,
+    EventSent,
+    ExecutionCompleted,
+    ExecutionStarted,
+    HistoryEvent,
+    OrchestrationInstance,
+    OrchestratorCompleted,
+    OrchestratorStarted,
+    ParentInstance,
+    SubOrchestrationCompleted,
+    SubOrchestrationCreated,
+    SubOrchestrationFailed,
+    TaskScheduled,
+    TimerCreated,
+    TimerFired,
+)
+from emulator.core.feed import Feed
+from emulator.core.ids import ExecutionId
+from emulator.core.instant import Instant
+from emulator.core.messages import OutboundMessage, TaskMessage
+from emulator.core.nondeterminism import NonDeterminismError
+from emulator.core.parity import Deviation
+from emulator.core.replay import Replay, Rules
+from emulator.core.state import RuntimeState
+from emulator.core.status import RuntimeStatus
+from emulator.core.turn import Outcome, Turn
+from emulator.errors import InvariantError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeSettings:
+    """What an episode needs of the host's settings."""
+
+    rules: Rules
+    store_inputs: bool = False
+
+
+class Execution:
+    """One execution as this process holds it: its state, its feed and its replay, kept between episodes."""
+
+    __slots__ = ("applied", "continued", "feed", "mark", "replay", "settings", "state")
+
+    def __init__(self, settings: EpisodeSettings, events: Sequence[HistoryEvent] = ()) -> None:
+        """Begin from stored rows."""
+        self.settings = settings
+        self.continued = False
+        self.state = RuntimeState(events)
+        self.feed = Feed()
+        self.replay = Replay(settings.rules)
+        self.applied = 0
+        self.mark = 0
+        for event in events:
+            self.feed.add(event)
+
+    def add(self, event: HistoryEvent) -> None:
+        """Append a row to state and feed."""
+        self.state.add(event)
+        self.feed.add(event)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continued:
+    """The execution asked to be continued as new: run the next one before anything is stored."""
+
+    execution: Execution
+    outbox: tuple[OutboundMessage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """The episode is over.
+
+    Attributes:
+        new_rows: rows to store after those stored before (or from the first, if the execution is new), with
+            IsPlayed set as it is stored.
+        outbox: messages to send before the rows are stored.
+        custom_status: JSON text or None.
+        deviation: the parity rule that ended the instance, if one did.
+    """
+
+    new_rows: tuple[HistoryEvent, ...]
+    outbox: tuple[OutboundMessage, ...]
+    custom_status: str | None
+    deviation: Deviation | None = None
+
+
+def begin(execution: Execution, inbox: Sequence[HistoryEvent], now: Instant) -> int:
+    """Open an episode with what was received; returns how many rows there were before."""
+    before = len(execution.state.events)
+    execution.mark = len(execution.feed.events)
+    execution.add(OrchestratorStarted(timestamp=now))
+    for event in inbox:
+        execution.add(event)
+    return before
+
+
+def decide(
+    execution: Execution,
+    turn: Turn,
+    *,
+    now: Instant,
+    new_execution_id: Callable[[], str],
+    before: int,
+) -> Closed | Continued:
+    """Turn the orchestrator's answer into rows and messages.
+
+    Args:
+        now: the time of the rows.
+        new_execution_id: gives 32 hex digits that nobody else has.
+        before: how many rows were stored before the episode (begin()).
+
+    Raises:
+        InvariantError: the execution has no ExecutionStarted.
+    """
+    if turn.from_start:
+        execution.replay = Replay(execution.settings.rules)
+        execution.applied = 0
+    outcome = turn.outcome
+    try:
+        _advance(execution, turn)
+    except NonDeterminismError as error:
+        failed = replace(outcome, failure=str(error), failure_details=None)
+        return _close(execution, failed, (), now, before, played=False)
+    replay = execution.replay
+    outbox = _write_decisions(execution, now, new_execution_id)
+    if replay.terminated is not None:
+        return _close_terminated(execution, outcome, outbox, now, before)
+    outcome = _with_host_failures(execution, outcome)
+    if replay.has_open_tasks and replay.deviation is None:
+        return _close_open(execution, outcome, outbox, now, before)
+    if outcome.failure is not None:
+        return _close(execution, outcome, outbox, now, before)
+    if replay.continue_as_new is not None:
+        return Continued(
+            execution=_continue(execution, replay, now, new_execution_id), outbox=outbox
+        )
+    if outcome.done:
+        return _close(execution, outcome, outbox, now, before)
+    if not replay.can_be_woken and not execution.state.suspended:
+        replay.deviation = Deviation.nothing_open()
+        return _close(execution, _with_host_failures(execution, outcome), outbox, now, before)
+    return _close_open(execution, outcome, outbox, now, before)
+
+
+def _advance(execution: Execution, turn: Turn) -> None:
+    """Apply the rows not applied yet, with the orchestrator's actions between them."""
+    steps = {step.position: step for step in turn.steps}
+    events = execution.feed.events
+    for position in range(execution.applied, len(events)):
+        execution.replay.apply(events[position])
+        step = steps.get(position)
+        if step is not None:
+            execution.replay.perform(step.actions)
+            for leaf in step.cancelled:
+                execution.replay.cancel(leaf)
+    execution.applied = len(events)
+
+
+def _with_host_failures(execution: Execution, outcome: Outcome) -> Outcome:
+    """A failure that the host finds itself, in place of whatever the orchestrator said."""
+    replay = execution.replay
+    name = _started(execution).name
+    if replay.deviation is not None:
+        text = f"Orchestrator function '{name}' failed: {replay.deviation.message}"
+        return replace(outcome, failure=text, failure_details=None)
+    if replay.failure is not None:
+        text = f"Orchestrator function '{name}' failed: {replay.failure}"
+        return replace(outcome, failure=text, failure_details=None)
+    return outcome
+
+
+def _close_terminated(
+    execution: Execution,
+    outcome: Outcome,
+    outbox: tuple[OutboundMessage, ...],
+    now: Instant,
+    before: int,
+) -> Closed:
+    terminated = execution.replay.terminated
+    reason = terminated.reason if terminated else None
+    completed = ExecutionCompleted(
+        timestamp=now,
+        status=RuntimeStatus.TERMINATED,
+        result=reason,
+        event_id=execution.replay.next_id,
+    )
+    return _finish(execution, completed, outcome, outbox, now, before)
+
+
+def _close(
+    execution: Execution,
+    outcome: Outcome,
+    outbox: tuple[OutboundMessage, ...],
+    now: Instant,
+    before: int,
+    *,
+    played: bool = True,
+) -> Closed:
+    failed = outcome.failure is not None
+    completed = ExecutionCompleted(
+        timestamp=now,
+        status=RuntimeStatus.FAILED if failed else RuntimeStatus.COMPLETED,
+        result=outcome.failure if failed else outcome.output,
+        event_id=execution.replay.next_id,
+    )
+    return _finish(execution, completed, outcome, outbox, now, before, played=played)
+
+
+def _finish(
+    execution: Execution,
+    completed: ExecutionCompleted,
+    outcome: Outcome,
+    outbox: tuple[OutboundMessage, ...],
+    now: Instant,
+    before: int,
+    *,
+    played: bool = True,
+) -> Closed:
+    answer = _answer_parent(execution, completed, outcome, now)
+    execution.state.add(completed)
+    execution.feed.add(completed)
+    return _close_open(execution, outcome, (*outbox, *answer), now, before, played=played)
+
+
+def _close_open(
+    execution: Execution,
+    outcome: Outcome,
+    outbox: tuple[OutboundMessage, ...],
+    now: Instant,
+    before: int,
+    *,
+    played: bool = True,
+) -> Closed:
+    """Close the episode, whatever it did. A second OrchestratorCompleted in a row is left out."""
+    state = execution.state
+    if not isinstance(state.events[-1], OrchestratorCompleted):
+        execution.add(OrchestratorCompleted(timestamp=now))
+    seen = state.events[before:]
+    stored = [_as_stored(event) for event in seen] if played else list(seen)
+    if execution.continued:
+        _mark_inner_completed(stored)
+        execution.continued = False
+    state.events[before:] = stored
+    execution.feed.restamp({id(a): b for a, b in zip(seen, stored, strict=True)}, execution.mark)
+    if state.completed is None:
+        _apply_own_rows(execution)
+    return Closed(
+        new_rows=tuple(stored),
+        outbox=outbox,
+        custom_status=outcome.custom_status,
+        deviation=execution.replay.deviation,
+    )
+
+
+def _apply_own_rows(execution: Execution) -> None:
+    """Give the replay the rows that this episode wrote itself."""
+    events = execution.feed.events
+    for position in range(execution.applied, len(events)):
+        execution.replay.apply(events[position])
+    execution.applied = len(events)
+
+
+def _mark_inner_completed(rows: list[HistoryEvent]) -> None:
+    """The first OrchestratorCompleted of a continued execution is stored as played."""
+    first = next(i for i, row in enumerate(rows) if isinstance(row, OrchestratorCompleted))
+    rows[first] = replace(rows[first], is_played=True)
+
+
+def _as_stored(event: HistoryEvent) -> HistoryEvent:
+    """IsPlayed as it is stored: true for what was received, false for what the episode made."""
+    match event:
+        case (
+            OrchestratorStarted()
+            | OrchestratorCompleted()
+            | ExecutionCompleted()
+            | TaskScheduled()
+            | TimerCreated()
+            | SubOrchestrationCreated()
+            | EventSent()
+        ):
+            return event
+        case _:
+            return replace(event, is_played=True)
+
+
+# --- decisions --------------------------------------------------------------------------------------------------
+
+
+def _write_decisions(
+    execution: Execution, now: Instant, new_execution_id: Callable[[], str]
+) -> tuple[OutboundMessage, ...]:
+    outbox: list[OutboundMessage] = []
+    for decision in execution.replay.new_decisions():
+        row, message = _row_and_message(execution, decision, now, new_execution_id)
+        execution.add(row)
+        outbox.append(message)
+    return tuple(outbox)
+
+
+def _row_and_message(
+    execution: Execution, decision: Decision, now: Instant, new_execution_id: Callable[[], str]
+) -> tuple[HistoryEvent, OutboundMessage]:
+    started = _started(execution)
+    tags = started.tags or {}
+    stored = execution.settings.store_inputs
+    match decision:
+        case ScheduleActivity():
+            scheduled = TaskScheduled(
+                timestamp=now,
+                name=decision.name,
+                version="",
+                input=decision.input,
+                event_id=decision.task_id,
+            )
+            message = TaskMessage(event=scheduled, target=started.instance, context_tags=tags)
+            row: HistoryEvent = scheduled if stored else replace(scheduled, input=None)
+            return row, OutboundMessage(message=message)
+        case SetTimer():
+            row = TimerCreated(timestamp=now, fire_at=decision.fire_at, event_id=decision.task_id)
+            fired = TimerFired(timestamp=now, timer_id=decision.task_id, fire_at=decision.fire_at)
+            message = TaskMessage(event=fired, target=started.instance)
+            return row, OutboundMessage(message=message, not_before=decision.fire_at)
+        case StartChild():
+            row = SubOrchestrationCreated(
+                timestamp=now,
+                name=decision.name,
+                version=decision.version,
+                instance_id=decision.instance_id,
+                input=decision.input if stored else None,
+                event_id=decision.task_id,
+            )
+            child = _child_start(started, decision, now, new_execution_id())
+            message = TaskMessage(event=child, target=child.instance, context_tags=tags)
+            return row, OutboundMessage(message=message)
+        case SendEvent():
+            row = EventSent(
+                timestamp=now,
+                instance_id=decision.instance_id,
+                name=decision.name,
+                input=decision.input,
+                event_id=decision.task_id,
+            )
+            raised = EventRaised(timestamp=now, name=decision.name, input=decision.input)
+            target = OrchestrationInstance(instance_id=decision.instance_id, execution_id=None)
+            message = TaskMessage(event=raised, target=target)
+            return row, OutboundMessage(message=message, not_before=decision.not_before)
+        case _:
+            assert_never(decision)
+
+
+def _child_start(
+    started: ExecutionStarted, decision: StartChild, now: Instant, execution_id: str
+) -> ExecutionStarted:
+    tags = {k: v for k, v in (started.tags or {}).items() if k != "FireAndForget"}
+    return ExecutionStarted(
+        timestamp=now,
+        instance=OrchestrationInstance(
+            instance_id=decision.instance_id, execution_id=ExecutionId(execution_id)
+        ),
+        parent=ParentInstance(
+            name=started.name,
+            instance=started.instance,
+            task_schedule_id=decision.task_id,
+            version=started.version,
+        ),
+        name=decision.name,
+        version=decision.version,
+        input=decision.input,
+        tags=tags or None,
+    )
+
+
+# --- ends -------------------------------------------------------------------------------------------------------
+
+
+def _answer_parent(
+    execution: Execution, completed: ExecutionCompleted, outcome: Outcome, now: Instant
+) -> tuple[OutboundMessage, ...]:
+    """The child's result for the orchestration that waits for it."""
+    started = _started(execution)
+    parent = started.parent
+    if parent is None or "FireAndForget" in (started.tags or {}):
+        return ()
+    event: HistoryEvent
+    if completed.status is RuntimeStatus.COMPLETED:
+        event = SubOrchestrationCompleted(
+            timestamp=now, task_scheduled_id=parent.task_schedule_id, result=completed.result
+        )
+    else:
+        terminated = completed.status is RuntimeStatus.TERMINATED
+        event = SubOrchestrationFailed(
+            timestamp=now,
+            task_scheduled_id=parent.task_schedule_id,
+            reason=completed.result,
+            details=None if terminated else outcome.failure_details,
+        )
+    return (OutboundMessage(message=TaskMessage(event=event, target=parent.instance)),)
+
+
+def _continue(
+    execution: Execution, replay: Replay, now: Instant, new_execution_id: Callable[[], str]
+) -> Execution:
+    """The next execution of the instance, with the events that it takes over."""
+    started = _started(execution)
+    assert replay.continue_as_new is not None
+    following = Execution(execution.settings)
+    following.continued = True
+    following.add(OrchestratorStarted(timestamp=now))
+    following.add(
+        replace(
+            started,
+            timestamp=now,
+            instance=replace(started.instance, execution_id=ExecutionId(new_execution_id())),
+            input=replay.continue_as_new.input,
+            generation=None,
+            scheduled_start=None,
+            is_played=False,
+        )
+    )
+    for event in replay.carried:
+        following.add(replace(event, is_played=True))
+    following.add(OrchestratorCompleted(timestamp=now))
+    return following
+
+
+def _started(execution: Execution) -> ExecutionStarted:
+    started = execution.state.started
+    if started is None:
+        raise InvariantError("an episode was decided for an execution that has not started")
+    return started
