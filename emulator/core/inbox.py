@@ -6,28 +6,17 @@ caught up). Source: reference azure-storage-provider.md 7.3, 7.4, 7.6, 7.7 and o
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from emulator.core.events import (
-    EventRaised,
-    EventSent,
-    ExecutionStarted,
-    HistoryEvent,
-    SubOrchestrationCompleted,
-    SubOrchestrationFailed,
-    TaskCompleted,
-    TaskFailed,
-    TimerFired,
-)
+from emulator.core.events import EventRaised, ExecutionStarted
 from emulator.core.ids import ExecutionId
 from emulator.core.instance import InstanceRecord
 from emulator.core.instant import Instant
 from emulator.core.messages import TaskMessage
-from emulator.core.state import RuntimeState
+from emulator.core.state import RuntimeState, answered_task
 from emulator.core.status import RuntimeStatus
 
 ZOMBIE_DEQUEUE_COUNT: Final = 5
@@ -75,27 +64,46 @@ def in_order(arrivals: Iterable[tuple[T, Arrival]]) -> list[tuple[T, Arrival]]:
     return sorted(arrivals, key=place)
 
 
-def judge(
-    arrival: Arrival, state: RuntimeState, accepted: Sequence[HistoryEvent], *, is_entity: bool
-) -> Verdict:
-    """Decide on one message, given the history and what was accepted before it in the same batch."""
-    message = arrival.message
-    started = state.started or _start_of(accepted)
-    if isinstance(message.event, ExecutionStarted):
-        return Verdict.DISCARD if started is not None else Verdict.ACCEPT
-    if started is None:
-        return _without_start(arrival)
-    if not _meant(message.target.execution_id, started.instance.execution_id):
-        return Verdict.DISCARD
-    if _is_early(arrival, state, is_entity=is_entity):
-        return Verdict.DEFER
-    if _is_repeated(message.event, state, accepted):
-        return Verdict.DISCARD
-    return Verdict.ACCEPT
+class Judge:
+    """Decides on the messages of one batch, one after the other."""
 
+    def __init__(self, state: RuntimeState, *, is_entity: bool) -> None:
+        """Begin with the history as it is stored."""
+        self._state = state
+        self._is_entity = is_entity
+        self._started = state.started
+        self._answered: set[int] = set()
 
-def _start_of(accepted: Sequence[HistoryEvent]) -> ExecutionStarted | None:
-    return next((event for event in accepted if isinstance(event, ExecutionStarted)), None)
+    def judge(self, arrival: Arrival) -> Verdict:
+        """Decide on the next message; an accepted one counts for those that follow."""
+        message = arrival.message
+        if isinstance(message.event, ExecutionStarted):
+            return self._judge_execution_start(message.event)
+        if self._started is None:
+            return _without_start(arrival)
+        if not _meant(message.target.execution_id, self._started.instance.execution_id):
+            return Verdict.DISCARD
+        task_id = answered_task(message.event)
+        if task_id is None:
+            return Verdict.DEFER if self._is_early_answer_of_entity(arrival) else Verdict.ACCEPT
+        if task_id not in self._state.scheduled:
+            return Verdict.DEFER
+        if task_id in self._state.answered or task_id in self._answered:
+            return Verdict.DISCARD
+        self._answered.add(task_id)
+        return Verdict.ACCEPT
+
+    def _judge_execution_start(self, event: ExecutionStarted) -> Verdict:
+        if self._started is not None:
+            return Verdict.DISCARD
+        self._started = event
+        return Verdict.ACCEPT
+
+    def _is_early_answer_of_entity(self, arrival: Arrival) -> bool:
+        event = arrival.message.event
+        if not isinstance(event, EventRaised) or not arrival.sender.startswith("@"):
+            return False
+        return not self._is_entity and event.name not in self._state.requests
 
 
 def _meant(wanted: ExecutionId | None, current: ExecutionId | None) -> bool:
@@ -104,61 +112,10 @@ def _meant(wanted: ExecutionId | None, current: ExecutionId | None) -> bool:
 
 def _without_start(arrival: Arrival) -> Verdict:
     """Nothing has started the instance: an answer may be ahead of its history, the rest is for nobody."""
-    is_answer = _answered_task(arrival.message.event) is not None
+    is_answer = answered_task(arrival.message.event) is not None
     if is_answer and arrival.dequeue_count <= ZOMBIE_DEQUEUE_COUNT:
         return Verdict.DEFER
     return Verdict.DISCARD
-
-
-def _answered_task(event: HistoryEvent) -> int | None:
-    """The task id that an event answers, None if it answers none."""
-    match event:
-        case (
-            TaskCompleted() | TaskFailed() | SubOrchestrationCompleted() | SubOrchestrationFailed()
-        ):
-            return event.task_scheduled_id
-        case TimerFired():
-            return event.timer_id
-        case _:
-            return None
-
-
-def _is_early(arrival: Arrival, state: RuntimeState, *, is_entity: bool) -> bool:
-    """Whether the row that the message answers is not in history yet."""
-    event = arrival.message.event
-    task_id = _answered_task(event)
-    if task_id is not None:
-        return not any(row.event_id == task_id for row in reversed(state.events))
-    if isinstance(event, EventRaised) and arrival.sender.startswith("@") and not is_entity:
-        return not any(
-            isinstance(row, EventSent) and _request_id(row) == event.name
-            for row in reversed(state.events)
-        )
-    return False
-
-
-def _request_id(row: EventSent) -> str | None:
-    try:
-        request = json.loads(row.input or "null")
-    except ValueError:
-        return None
-    return request.get("id") if isinstance(request, dict) else None
-
-
-def _is_repeated(
-    event: HistoryEvent, state: RuntimeState, accepted: Sequence[HistoryEvent]
-) -> bool:
-    """Whether the task has been answered already: a message delivered twice, or sent twice after a crash."""
-    task_id = _answered_task(event)
-    if task_id is None:
-        return False
-    rows = (*accepted, *reversed(state.events))
-    for row in rows:
-        if _answered_task(row) == task_id:
-            return True
-        if row.event_id == task_id:
-            return False
-    return False
 
 
 def judge_start(

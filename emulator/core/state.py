@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from emulator.core.events import (
+    EventSent,
     ExecutionCompleted,
     ExecutionResumed,
     ExecutionStarted,
     ExecutionSuspended,
     HistoryEvent,
     OrchestratorStarted,
+    SubOrchestrationCompleted,
+    SubOrchestrationCreated,
+    SubOrchestrationFailed,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCreated,
+    TimerFired,
 )
 from emulator.core.ids import ExecutionId
 from emulator.core.status import TERMINAL, RuntimeStatus
 
 
 class RuntimeState:
-    """The rows of one execution in order, with what can be read off them kept up to date."""
+    """The rows of one execution in order, with what can be read off them kept up to date.
 
-    __slots__ = ("completed", "episode", "events", "started", "suspended")
+    `scheduled` holds the task ids that rows have started, `answered` those that rows have answered, `requests` the
+    ids of the requests sent to entities.
+    """
+
+    __slots__ = (
+        "answered",
+        "completed",
+        "episode",
+        "events",
+        "requests",
+        "scheduled",
+        "started",
+        "suspended",
+    )
 
     def __init__(self, events: Iterable[HistoryEvent] = ()) -> None:
         """Fold rows that are stored already."""
@@ -28,22 +51,42 @@ class RuntimeState:
         self.completed: ExecutionCompleted | None = None
         self.suspended = False
         self.episode = 0
+        self.scheduled: set[int] = set()
+        self.answered: set[int] = set()
+        self.requests: set[str] = set()
         for event in events:
             self.add(event)
 
     def add(self, event: HistoryEvent) -> None:
         """Append one row."""
         self.events.append(event)
-        if isinstance(event, OrchestratorStarted):
-            self.episode += 1
-        elif isinstance(event, ExecutionStarted):
-            self.started = event
-        elif isinstance(event, ExecutionCompleted):
-            self.completed = event
-        elif isinstance(event, ExecutionSuspended):
-            self.suspended = True
-        elif isinstance(event, ExecutionResumed):
-            self.suspended = False
+        match event:
+            case OrchestratorStarted():
+                self.episode += 1
+            case ExecutionStarted():
+                self.started = event
+            case ExecutionCompleted():
+                self.completed = event
+            case ExecutionSuspended():
+                self.suspended = True
+            case ExecutionResumed():
+                self.suspended = False
+            case _:
+                self._add_task(event)
+
+    def _add_task(self, event: HistoryEvent) -> None:
+        match event:
+            case TaskScheduled() | TimerCreated() | SubOrchestrationCreated():
+                self.scheduled.add(event.event_id)
+            case EventSent():
+                self.scheduled.add(event.event_id)
+                request_id = _request_id(event)
+                if request_id is not None:
+                    self.requests.add(request_id)
+            case _:
+                task_id = answered_task(event)
+                if task_id is not None:
+                    self.answered.add(task_id)
 
     @property
     def execution_id(self) -> ExecutionId | None:
@@ -63,3 +106,26 @@ class RuntimeState:
     def is_terminal(self) -> bool:
         """Whether nothing more can happen to this execution."""
         return self.completed is not None and self.completed.status in TERMINAL
+
+
+def answered_task(event: HistoryEvent) -> int | None:
+    """The task id that an event answers, None if it answers none."""
+    match event:
+        case (
+            TaskCompleted() | TaskFailed() | SubOrchestrationCompleted() | SubOrchestrationFailed()
+        ):
+            return event.task_scheduled_id
+        case TimerFired():
+            return event.timer_id
+        case _:
+            return None
+
+
+def _request_id(row: EventSent) -> str | None:
+    """The id in an entity request; None for any other sent event."""
+    try:
+        request: object = json.loads(row.input or "null")
+    except ValueError:
+        return None
+    found: object = request.get("id") if isinstance(request, dict) else None
+    return found if isinstance(found, str) else None
