@@ -7,41 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from emulator.core.calls import ActivityCall, ActivityCompleted, ActivityFailed
 from emulator.core.events import HistoryEvent
 from emulator.core.ids import InstanceId
 from emulator.core.instance import InstancePage, InstanceQuery, InstanceRecord
 from emulator.core.instant import Instant
 from emulator.core.status import RuntimeStatus
-from emulator.errors import AppError
-
-
-class AbandonedError(AppError):
-    """The function could not be run to an answer (the host is stopping); its message goes back to the queue."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActivityCall:
-    """One activity to run. `input` is the message's text: a JSON array of one element, or None."""
-
-    name: str
-    instance_id: InstanceId
-    task_id: int
-    input: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActivityCompleted:
-    """The activity answered: JSON text, or None for a null."""
-
-    result: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActivityFailed:
-    """The activity raised; the texts of TaskFailed (reference out-of-process-protocol.md, 4.3)."""
-
-    reason: str
-    details: str | None
+from emulator.core.turn import Turn
 
 
 class ActivityRunner(Protocol):
@@ -53,6 +25,37 @@ class ActivityRunner(Protocol):
         Raises:
             AbandonedError: there is no answer; run it again later.
         """
+        ...
+
+
+class OrchestratorExecution(Protocol):
+    """One execution of one orchestrator, alive as long as it is of use."""
+
+    def advance(self, feed: Sequence[HistoryEvent]) -> Turn:
+        """Show it the whole feed; it continues from what it has seen, or begins anew if it cannot.
+
+        Runs user code inline. Failures of user code are outcomes, not exceptions.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the user's generator."""
+        ...
+
+
+class OrchestratorRunner(Protocol):
+    """Runs the user's orchestrators."""
+
+    def open(self, name: str) -> OrchestratorExecution:
+        """A fresh execution of the function of that name (compared without case).
+
+        A name that the app does not have gives an execution that fails and says so.
+        """
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Registered orchestrators, as the app spells them."""
         ...
 
 

@@ -1,0 +1,478 @@
+"""Runs the app's orchestrators: the SDK's own executor, fed row by row and kept alive between episodes.
+
+The executor of azure-functions-durable 1.x drives a generator over history events. It is fed here one event at a
+time, so that what the orchestrator asks for is known at the very event that made it ask. A function that is no such
+generator is called with the whole context each time, as the real host does.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import GeneratorType
+from typing import Any, cast
+
+from emulator.wire.event_json import to_members
+
+from bindings.oop_schema import (
+    ContextSettings,
+    State,
+    StateError,
+    context_members,
+    context_text,
+    custom_status_refusal,
+    json_or_none,
+    read_action,
+    read_failure,
+    read_state,
+)
+from emulator.core.actions import Action, CreateTimer, WhenAll, WhenAny
+from emulator.core.events import (
+    EventSent,
+    ExecutionCompleted,
+    HistoryEvent,
+    OrchestratorCompleted,
+    OrchestratorStarted,
+    SubOrchestrationCreated,
+    TaskScheduled,
+    TimerCreated,
+)
+from emulator.core.turn import Outcome, Step, Turn
+from emulator.log import fields, get_logger
+
+_log = get_logger("emulator.bindings.orchestration_trigger")
+_STACK_PREFIX = "   at "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrchestratorFunction:
+    """A registered orchestrator: its durable name, what the worker would call, and where it was defined."""
+
+    name: str
+    handle: Callable[[str], object]
+    file: str = ""
+
+
+class Orchestrators:
+    """All orchestrators of an app (engine.ports.OrchestratorRunner)."""
+
+    def __init__(
+        self,
+        functions: Sequence[OrchestratorFunction],
+        settings: ContextSettings,
+        *,
+        always_replay: bool = False,
+    ) -> None:
+        """Take the functions that loaded; names are compared without case."""
+        self._functions = {function.name.lower(): function for function in functions}
+        self._names = tuple(function.name for function in functions)
+        self._settings = settings
+        self._always_replay = always_replay
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Registered orchestrators, as the app spells them."""
+        return self._names
+
+    def open(self, name: str) -> SdkExecution | StatelessExecution | UnknownExecution:
+        """A fresh execution; an unknown name gives one that fails and says so."""
+        function = self._functions.get(name.lower())
+        if function is None:
+            return UnknownExecution(name, self._names)
+        generator = getattr(function.handle, "orchestrator_function", None)
+        if generator is None:
+            return StatelessExecution(name, function.handle, self._settings)
+        return SdkExecution(
+            name, function, generator, self._settings, always_replay=self._always_replay
+        )
+
+
+class UnknownExecution:
+    """An orchestrator that the app does not have."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        """Remember what to say."""
+        listed = ", ".join(f"'{value}'" for value in known)
+        info = (
+            f"The following are the known orchestrator functions: {listed}."
+            if known
+            else "No orchestrator functions are currently registered!"
+        )
+        self._message = (
+            f"The function '{name}' doesn't exist, is disabled, or is not an orchestrator function. "
+            f"Additional info: {info}"
+        )
+        self._name = name
+
+    def advance(self, feed: Sequence[HistoryEvent]) -> Turn:
+        """Fail."""
+        return failed_turn(self._name, self._message)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def failed_turn(name: str, message: str, *, details: str | None = None) -> Turn:
+    """A turn in which nothing was asked for and the orchestration fails."""
+    return Turn(
+        steps=(),
+        outcome=Outcome(failure=failure_text(name, message), failure_details=details),
+        from_start=True,
+    )
+
+
+def failure_text(name: str, message: str) -> str:
+    """An orchestration's output when it fails."""
+    return f"Orchestrator function '{name}' failed: {message}"
+
+
+def details_text(message: str, stack: str) -> str:
+    """What a parent gets beside a child's failure text."""
+    return f"Message: {message}, StackTrace: {stack}"
+
+
+def _stack_lines(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"{_STACK_PREFIX}{f.name} in {f.filename}:line {f.lineno}" for f in reversed(frames)]
+    return "\n".join(lines) or f"{_STACK_PREFIX}{type(error).__name__}"
+
+
+def worker_message(error: BaseException) -> str:
+    """The text that a worker reports for an exception that carries no state."""
+    stack = "".join(traceback.format_tb(error.__traceback__))
+    return f"Result: Failure\nException: {type(error).__name__}: {error}\nStack: {stack}"
+
+
+# --- the SDK's generator ----------------------------------------------------------------------------------------
+
+
+class SdkExecution:
+    """A generator orchestrator under the SDK's executor."""
+
+    def __init__(
+        self,
+        name: str,
+        function: OrchestratorFunction,
+        generator_function: Callable[[Any], object],
+        settings: ContextSettings,
+        *,
+        always_replay: bool,
+    ) -> None:
+        """Nothing runs before the first advance()."""
+        self._name = name
+        self._function = function
+        self._generator_function = generator_function
+        self._settings = settings
+        self._always_replay = always_replay
+        self._run: _Run | None = None
+
+    def advance(self, feed: Sequence[HistoryEvent]) -> Turn:
+        """Feed what is new, or everything."""
+        try:
+            return self._advance(feed)
+        except Exception as error:  # noqa: BLE001 - the SDK or code outside its care raised
+            self.close()
+            _log.error(
+                "orchestrator failed outside of its own code",
+                exc_info=error,
+                extra=fields("function_user_error", function=self._name),
+            )
+            message = f"One or more errors occurred. ({worker_message(error)})"
+            return failed_turn(
+                self._name, message, details=details_text(message, _stack_lines(error))
+            )
+
+    def close(self) -> None:
+        """Close the user's generator, so that its finally blocks run now."""
+        run, self._run = self._run, None
+        if run is not None:
+            run.close()
+
+    def _advance(self, feed: Sequence[HistoryEvent]) -> Turn:
+        fresh = self._always_replay or self._run is None
+        if fresh:
+            self.close()
+            self._run = _Run(self._function.handle, self._generator_function, feed, self._settings)
+        run = self._run
+        assert run is not None
+        steps = tuple(run.feed(feed))
+        outcome = self._outcome(run)
+        refusal = custom_status_refusal(outcome.custom_status)
+        if refusal is not None:
+            self.close()
+            turn = failed_turn(self._name, refusal)
+            return replace(turn, outcome=replace(turn.outcome, custom_status=None))
+        return Turn(steps=steps, outcome=outcome, from_start=fresh)
+
+    def _outcome(self, run: _Run) -> Outcome:
+        error = run.error
+        if error is None:
+            return Outcome(done=run.returned, output=run.output, custom_status=run.custom_status)
+        text = str(error) or str(type(error))
+        return Outcome(
+            failure=failure_text(self._name, text),
+            failure_details=details_text(text, _stack_lines(error)),
+            custom_status=run.custom_status,
+        )
+
+
+class _Run:
+    """A live context, executor and generator of the SDK."""
+
+    def __init__(
+        self,
+        handle: Callable[[str], object],
+        generator_function: Callable[[Any], object],
+        feed: Sequence[HistoryEvent],
+        settings: ContextSettings,
+    ) -> None:
+        from azure.durable_functions.models.DurableOrchestrationContext import (
+            DurableOrchestrationContext,
+        )
+        from azure.durable_functions.models.TaskOrchestrationExecutor import (
+            TaskOrchestrationExecutor,
+        )
+
+        self._position = 0
+        self._emitted = 0
+        self._leaves = 0
+        self._timers: dict[int, Any] = {}
+        self._output_error: Exception | None = None
+        first_new = _last_start(feed)
+        self._first_new = first_new
+        members = context_members(feed[: _opening(feed)], settings)
+        self._context: Any = DurableOrchestrationContext(**cast(dict[str, Any], members))
+        self._context._input_expected_type = getattr(handle, "_df_input_type", None)
+        self._context._histories.clear()
+        self._executor: Any = TaskOrchestrationExecutor()
+        self._executor.context = self._context
+        self._executor.current_task.is_played = bool(members["isReplaying"]) or first_new > 0
+        self._generator = generator_function(self._context)
+        self._is_generator = isinstance(self._generator, GeneratorType)
+        if self._is_generator:
+            self._executor.generator = self._generator
+        elif not self._context.will_continue_as_new:
+            self._executor.orchestrator_returned = True
+            self._executor.output = self._generator
+
+    def feed(self, events: Sequence[HistoryEvent]) -> Iterator[Step]:
+        """Give the executor the events it has not seen; yields where actions came out."""
+        last = len(events) - 1
+        while self._position <= last:
+            position = self._position
+            self._position += 1
+            self._give(events[position], is_new=position >= self._first_new)
+            actions = tuple(self._new_actions())
+            cancelled = tuple(self._cancelled()) if position == last else ()
+            if actions or cancelled:
+                yield Step(position=position, actions=actions, cancelled=cancelled)
+        self._first_new = 0
+
+    def close(self) -> None:
+        if self._is_generator:
+            cast("GeneratorType[Any, Any, Any]", self._generator).close()
+
+    @property
+    def returned(self) -> bool:
+        return bool(self._executor.orchestrator_returned)
+
+    @property
+    def error(self) -> Exception | None:
+        """What the orchestrator raised, or why its output cannot be stored."""
+        raised: Exception | None = self._executor.exception
+        if raised is not None or not self.returned or self._executor.output is None:
+            return raised
+        try:
+            json.dumps(self._executor.output)
+        except (TypeError, ValueError, RecursionError) as error:
+            return error
+        return None
+
+    @property
+    def output(self) -> str | None:
+        return json_or_none(self._executor.output) if self.returned else None
+
+    @property
+    def custom_status(self) -> str | None:
+        """As the SDK sends it: only if it is truthy, through its own serializer."""
+        from azure.durable_functions.models.utils.df_serialization import df_dumps
+
+        status: object = self._context.custom_status
+        return compact_json(df_dumps(status)) if status else None
+
+    def _give(self, event: HistoryEvent, *, is_new: bool) -> None:
+        from azure.durable_functions.models.history.HistoryEvent import HistoryEvent as SdkEvent
+
+        if is_new:
+            self._executor._is_processing_new_events = True
+        sdk_event = SdkEvent(**to_members(event))
+        self._context._histories.append(sdk_event)
+        if self._is_generator and not self._executor.has_execution_completed:
+            self._executor.process_event(sdk_event)
+
+    def _new_actions(self) -> Iterator[Action]:
+        emitted: list[Any] = self._context._action_payload_v2
+        while self._emitted < len(emitted):
+            item = emitted[self._emitted]
+            self._emitted += 1
+            yield read_action(item.to_json())
+            self._note_timers(item)
+
+    def _note_timers(self, item: Any) -> None:  # noqa: ANN401 - an SDK object
+        """Number the leaf actions as the core does, and remember the timers that may be cancelled later."""
+        children = getattr(item, "compound_tasks", None)
+        if children is not None:
+            for child in children:
+                self._note_timers(child)
+            return
+        if hasattr(item, "is_cancelled") and not item.is_cancelled:
+            self._timers[self._leaves] = item
+        self._leaves += 1
+
+    def _cancelled(self) -> Iterator[int]:
+        for leaf in [leaf for leaf, item in self._timers.items() if item.is_cancelled]:
+            del self._timers[leaf]
+            yield leaf
+
+
+def compact_json(text: str) -> str | None:
+    """The same JSON value as the host stores it."""
+    return json_or_none(json.loads(text))
+
+
+def _opening(feed: Sequence[HistoryEvent]) -> int:
+    """How many rows the context is made from: up to the second one, in which the start lies."""
+    return min(2, len(feed))
+
+
+def _last_start(feed: Sequence[HistoryEvent]) -> int:
+    """Where the current episode begins in a feed."""
+    for index in range(len(feed) - 1, -1, -1):
+        if isinstance(feed[index], OrchestratorStarted):
+            return index
+    return 0
+
+
+# --- any other function -----------------------------------------------------------------------------------------
+
+_DECISION_ROWS = (
+    TaskScheduled,
+    TimerCreated,
+    SubOrchestrationCreated,
+    EventSent,
+    ExecutionCompleted,
+)
+
+
+class StatelessExecution:
+    """An orchestrator that is called with its whole context and returns all its actions, each time.
+
+    To know at which episode an action first came, the calls of earlier episodes are repeated when it begins anew.
+    """
+
+    def __init__(
+        self, name: str, handle: Callable[[str], object], settings: ContextSettings
+    ) -> None:
+        """Nothing is called before the first advance()."""
+        self._name = name
+        self._handle = handle
+        self._settings = settings
+        self._seen = 0
+        self._actions: tuple[Action, ...] = ()
+
+    def advance(self, feed: Sequence[HistoryEvent]) -> Turn:
+        """Call the function for every episode that it was not called for."""
+        fresh = self._seen == 0
+        steps: list[Step] = []
+        outcome = Outcome()
+        for end in _episode_ends(feed, self._seen):
+            state, outcome = self._call(feed[:end])
+            if state is None:
+                return Turn(steps=(), outcome=outcome, from_start=True)
+            steps.append(self._step(end - 1, state.actions))
+        self._seen = len(feed)
+        return Turn(steps=tuple(steps), outcome=outcome, from_start=fresh)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _step(self, position: int, actions: tuple[Action, ...]) -> Step:
+        known, self._actions = self._actions, actions
+        return Step(
+            position=position,
+            actions=actions[len(known) :],
+            cancelled=tuple(_newly_cancelled(known, actions)),
+        )
+
+    def _call(self, events: Sequence[HistoryEvent]) -> tuple[State | None, Outcome]:
+        try:
+            returned = self._handle(context_text(events, self._settings))
+            state = read_state(returned)
+        except StateError as error:
+            return None, failed_turn(self._name, str(error)).outcome
+        except Exception as error:  # noqa: BLE001 - user code
+            return self._raised(error)
+        return self._accepted(state)
+
+    def _accepted(self, state: State) -> tuple[State | None, Outcome]:
+        refusal = custom_status_refusal(state.custom_status)
+        if refusal is not None:
+            return None, failed_turn(self._name, refusal).outcome
+        if state.error is not None:
+            text = "Object reference not set to an instance of an object."
+            return None, failed_turn(self._name, text).outcome
+        outcome = Outcome(done=state.done, output=state.output, custom_status=state.custom_status)
+        return state, outcome
+
+    def _raised(self, error: Exception) -> tuple[State | None, Outcome]:
+        _, state = read_failure(str(error))
+        if state is None or state.error is None:
+            message = f"One or more errors occurred. ({worker_message(error)})"
+            details = details_text(message, _stack_lines(error))
+            return None, failed_turn(self._name, message, details=details).outcome
+        outcome = Outcome(
+            failure=failure_text(self._name, state.error),
+            failure_details=details_text(state.error, _stack_lines(error)),
+            custom_status=state.custom_status,
+        )
+        return state, outcome
+
+
+def _episode_ends(feed: Sequence[HistoryEvent], seen: int) -> Iterator[int]:
+    """Where each episode's context ended: behind what it received, before what it decided."""
+    index = seen
+    while index < len(feed):
+        if not isinstance(feed[index], OrchestratorStarted):
+            index += 1
+            continue
+        index += 1
+        while index < len(feed) and not _ends_context(feed, index):
+            index += 1
+        yield index
+
+
+def _ends_context(feed: Sequence[HistoryEvent], index: int) -> bool:
+    row = feed[index]
+    if isinstance(row, OrchestratorCompleted):
+        inner = row.is_played or index + 1 == len(feed)
+        decided = index + 1 < len(feed) and isinstance(feed[index + 1], _DECISION_ROWS)
+        return not (inner or decided)
+    return isinstance(row, (*_DECISION_ROWS, OrchestratorStarted))
+
+
+def _newly_cancelled(before: Sequence[Action], after: Sequence[Action]) -> Iterator[int]:
+    was = list(_leaves(before))
+    for leaf, (old, new) in enumerate(zip(was, _leaves(after), strict=False)):
+        if isinstance(old, CreateTimer) and isinstance(new, CreateTimer):
+            if new.cancelled and not old.cancelled:
+                yield leaf
+
+
+def _leaves(actions: Sequence[Action]) -> Iterator[Action]:
+    for action in actions:
+        if isinstance(action, WhenAll | WhenAny):
+            yield from _leaves(action.children)
+        else:
+            yield action
