@@ -1,0 +1,107 @@
+"""The commit order of one episode, and nothing else.
+
+1. Outgoing messages. 2. The history rows, under the sentinel's ETag. 3. The Instances row. 4. Blobs of the execution
+that was replaced. 5. Deletion of the messages that caused the episode.
+
+| dies            | what is left                                   | what happens then                              |
+| --------------- | ---------------------------------------------- | ---------------------------------------------- |
+| in or after 1   | messages whose rows do not exist                | the episode runs again and sends them again; a  |
+|                 |                                                | duplicate answer finds its task answered         |
+| in 2 (409, 412) | another worker's rows                          | that worker's episode stands; ours is dropped    |
+| after 2         | an Instances row that is behind                 | the messages come again, are found to be known,  |
+|                 |                                                | and the row is mended                            |
+| after 3, 4      | messages that were dealt with                  | they come again, are found to be known, deleted  |
+
+Deleting first would lose the episode; writing history first would lose what it sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from emulator.core.events import HistoryEvent
+from emulator.core.ids import ExecutionId, InstanceId
+from emulator.core.instant import Instant
+from emulator.hub.history import Appended
+from emulator.hub.message_queue import InHand, MessageQueue
+from emulator.hub.task_hub import TaskHub
+from emulator.storage.ports import ETag, Value
+from emulator.wire import instance_row
+
+
+class Outbox(Protocol):
+    """Outgoing messages, ready to be sent."""
+
+    async def send(self) -> None:
+        """Put every message into its queue; all or an exception."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What one episode leaves.
+
+    Attributes:
+        events: the new rows, with IsPlayed as it is stored.
+        first: place of the first of them in its execution; 0 for a new execution.
+        etag: the sentinel's tag as it was loaded.
+        replaced_blobs: large payloads of the execution that this one replaces.
+        inbox: the messages that caused the episode.
+    """
+
+    instance: InstanceId
+    execution: ExecutionId
+    events: Sequence[HistoryEvent]
+    first: int
+    etag: ETag | None
+    custom_status: str | None
+    replaced_blobs: Sequence[str]
+    inbox: Sequence[InHand]
+
+
+async def commit(
+    hub: TaskHub, queue: MessageQueue, checkpoint: Checkpoint, outbox: Outbox, now: Instant
+) -> Appended:
+    """Make an episode durable.
+
+    Raises:
+        EtagMismatchError: another worker committed first; drop the session and give the messages back.
+        TransientStorageError: it is not known how far it got; drop the session and load it again.
+    """
+    await outbox.send()
+    appended = await hub.history.append(
+        checkpoint.instance,
+        checkpoint.execution,
+        checkpoint.events,
+        first=checkpoint.first,
+        etag=checkpoint.etag,
+        now=now,
+    )
+    await hub.instances.project(checkpoint.instance, _projection(hub, checkpoint, appended, now))
+    for blob in checkpoint.replaced_blobs:
+        await hub.payloads.delete(blob)
+    await queue.delete_all(checkpoint.inbox)
+    return appended
+
+
+def _projection(
+    hub: TaskHub, checkpoint: Checkpoint, appended: Appended, now: Instant
+) -> Mapping[str, Value]:
+    """Columns of the Instances row; large values are the addresses of their blobs."""
+    columns = dict(
+        instance_row.checkpoint_columns(
+            checkpoint.events,
+            execution=checkpoint.execution,
+            custom_status=checkpoint.custom_status,
+            task_hub=hub.name,
+            now=now,
+        )
+    )
+    urls = {
+        (place, column): hub.payloads.url(name)
+        for (place, column), name in appended.spilled.items()
+    }
+    columns.update(instance_row.large_columns(checkpoint.events, urls))
+    return columns

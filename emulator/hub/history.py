@@ -1,0 +1,214 @@
+"""The History table: load an execution's rows, append an episode's under the sentinel's ETag.
+
+Source: DurableTask.AzureStorage, AzureTableTrackingStore (UpdateStateAsync, GetHistoryEventsAsync); reference
+azure-storage-provider.md 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from emulator.core.events import HistoryEvent
+from emulator.core.ids import ExecutionId, InstanceId
+from emulator.core.instant import Instant
+from emulator.errors import ConflictError, EtagMismatchError, NotFoundError
+from emulator.hub.payloads import PayloadStore
+from emulator.storage.ports import (
+    Columns,
+    Comparison,
+    Condition,
+    ETag,
+    Row,
+    RowKey,
+    TablePort,
+    Value,
+    Write,
+    WriteKind,
+)
+from emulator.wire import history_row
+from emulator.wire.keys import SENTINEL, escape, history_row_key
+from emulator.wire.spill import SPILLABLE_COLUMNS, history_blob_name, is_oversized
+
+BATCH_ROWS_MAX: Final = 99
+"""Rows of one transaction beside the sentinel."""
+
+BATCH_BYTES_MAX: Final = 3 * 1024 * 1024
+"""A transaction is sent when its estimated size exceeds this."""
+
+ROW_BYTES_BASE: Final = 1024
+"""What a row is estimated at without its long texts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredHistory:
+    """What the table holds of an instance's current execution.
+
+    Attributes:
+        etag: of the sentinel; None for an instance that never had one.
+        blobs: large payloads that the rows refer to.
+    """
+
+    events: tuple[HistoryEvent, ...]
+    execution_id: ExecutionId | None
+    etag: ETag | None
+    blobs: tuple[str, ...]
+
+
+NO_HISTORY: Final = StoredHistory(events=(), execution_id=None, etag=None, blobs=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """The sentinel's new tag, and the large payloads written."""
+
+    etag: ETag
+    blobs: tuple[str, ...]
+    spilled: dict[tuple[int, str], str]
+    """Blob name by (place in the appended events, column)."""
+
+
+class HistoryTable:
+    """Rows of all instances of one hub."""
+
+    def __init__(self, name: str, tables: TablePort, payloads: PayloadStore) -> None:
+        """Name the table."""
+        self.name = name
+        self._tables = tables
+        self._payloads = payloads
+
+    async def load(self, instance: InstanceId) -> StoredHistory:
+        """Read the rows of the current execution, large payloads included.
+
+        Raises:
+            DecodeError: a row cannot be read; the message names the instance and the row.
+        """
+        rows = await self.rows(instance)
+        if not rows:
+            return NO_HISTORY
+        sentinel = rows[-1] if rows[-1].key.row == SENTINEL else None
+        leader = sentinel or rows[0]
+        execution = leader.columns.get("ExecutionId")
+        events: list[HistoryEvent] = []
+        blobs: list[str] = []
+        for row in rows:
+            if row.key.row == SENTINEL:
+                continue
+            if row.columns.get("ExecutionId") != execution:
+                break
+            columns = await self._unspilled(row.columns, blobs)
+            events.append(history_row.decode(columns, where=f"{instance!r}, row {row.key.row}"))
+        return StoredHistory(
+            events=tuple(events),
+            execution_id=ExecutionId(str(execution)) if execution else None,
+            etag=sentinel.etag if sentinel else None,
+            blobs=tuple(blobs),
+        )
+
+    async def rows(self, instance: InstanceId) -> list[Row]:
+        """All rows of an instance as they are stored, left-overs of older executions included."""
+        where = Condition("PartitionKey", Comparison.EQ, escape(instance))
+        rows: list[Row] = []
+        continuation: str | None = None
+        while True:
+            page = await self._tables.query(self.name, where, continuation=continuation)
+            rows.extend(page.rows)
+            continuation = page.continuation
+            if continuation is None:
+                return rows
+
+    async def append(
+        self,
+        instance: InstanceId,
+        execution: ExecutionId,
+        events: Sequence[HistoryEvent],
+        *,
+        first: int,
+        etag: ETag | None,
+        now: Instant,
+    ) -> Appended:
+        """Append one episode's events after the rows already stored.
+
+        Args:
+            events: 1..n, oldest first; sent in transactions of at most 99 rows plus the sentinel.
+            first: place of the first one in its execution.
+            etag: the sentinel's tag from load(); None for an instance without a sentinel.
+
+        Raises:
+            EtagMismatchError: another worker committed first; drop the session, do not retry. Rows of an
+                unfinished append are overwritten by whoever wins.
+        """
+        partition = escape(instance)
+        spilled: dict[tuple[int, str], str] = {}
+        batch: list[Write] = []
+        size = 0
+        for place, event in enumerate(events):
+            key = RowKey(partition=partition, row=history_row_key(first + place))
+            columns = await self._columns(event, execution, key, place, spilled)
+            batch.append(Write(kind=WriteKind.UPSERT_REPLACE, key=key, columns=columns))
+            size += _estimate(columns)
+            last = place == len(events) - 1
+            if not last and (len(batch) == BATCH_ROWS_MAX or size > BATCH_BYTES_MAX):
+                etag = await self._flush(batch, partition, execution, etag, completed_at=None)
+                batch, size = [], 0
+        etag = await self._flush(batch, partition, execution, etag, completed_at=now)
+        return Appended(etag=etag, blobs=tuple(spilled.values()), spilled=spilled)
+
+    async def _flush(
+        self,
+        batch: list[Write],
+        partition: str,
+        execution: ExecutionId,
+        etag: ETag | None,
+        *,
+        completed_at: Instant | None,
+    ) -> ETag:
+        key = RowKey(partition=partition, row=SENTINEL)
+        columns = history_row.sentinel_columns(execution, completed_at)
+        if etag is None:
+            sentinel = Write(kind=WriteKind.INSERT, key=key, columns=columns)
+        else:
+            sentinel = Write(kind=WriteKind.MERGE, key=key, columns=columns, etag=etag)
+        try:
+            tags = await self._tables.transact(self.name, [*batch, sentinel])
+        except (ConflictError, NotFoundError) as error:
+            raise EtagMismatchError(f"the history of {partition!r} was changed: {error}") from error
+        new_etag = tags[-1]
+        assert new_etag is not None  # noqa: S101 - a merge or insert always returns one
+        return new_etag
+
+    async def _columns(
+        self,
+        event: HistoryEvent,
+        execution: ExecutionId,
+        key: RowKey,
+        place: int,
+        spilled: dict[tuple[int, str], str],
+    ) -> dict[str, Value]:
+        columns: dict[str, Value] = dict(history_row.encode(event, execution))
+        for column in SPILLABLE_COLUMNS:
+            value = columns.get(column)
+            if isinstance(value, str) and is_oversized(value):
+                name = history_blob_name(key.partition, key.row, str(columns["EventType"]), column)
+                await self._payloads.upload(name, value)
+                columns[column] = ""
+                columns[f"{column}BlobName"] = name
+                spilled[place, column] = name
+        return columns
+
+    async def _unspilled(self, columns: Columns, blobs: list[str]) -> Columns:
+        names = [(c, columns.get(f"{c}BlobName")) for c in SPILLABLE_COLUMNS]
+        present = [(column, name) for column, name in names if isinstance(name, str) and name]
+        if not present:
+            return columns
+        whole: dict[str, Value] = dict(columns)
+        for column, name in present:
+            whole[column] = await self._payloads.download(name)
+            blobs.append(name)
+        return whole
+
+
+def _estimate(columns: Columns) -> int:
+    texts = (columns.get(column) for column in SPILLABLE_COLUMNS)
+    return ROW_BYTES_BASE + sum(2 * len(text) for text in texts if isinstance(text, str))

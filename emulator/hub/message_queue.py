@@ -1,0 +1,223 @@
+"""One queue of the hub, with messages decoded: a control queue or the work-item queue.
+
+Messages in hand are mutable on purpose: a renewal or a second delivery brings a new pop receipt, and whoever
+deletes the message later must use the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from emulator.core.backoff import ABANDON_DELAY_MAX_S, abandon_delay_s
+from emulator.core.events import OrchestrationInstance
+from emulator.core.inbox import Arrival
+from emulator.core.instant import Instant
+from emulator.core.messages import TaskMessage
+from emulator.errors import DecodeError, NotFoundError, PopReceiptMismatchError
+from emulator.hub.payloads import PayloadStore
+from emulator.log import fields, get_logger
+from emulator.storage.ports import MessageHandle, QueueMessage, QueuePort
+from emulator.wire.queue_message import Envelope, decode_envelope, encode_envelope
+from emulator.wire.spill import message_blob_name, message_is_oversized, wrapper_envelope
+
+_log = get_logger(__name__)
+POISON_DEQUEUE_COUNT: Final = 9
+"""From this delivery on the abandon delay has reached its maximum, and the message is reported as poison."""
+
+
+class InHand:
+    """A message that this process holds: invisible to others until `next_visible_at`."""
+
+    __slots__ = (
+        "dequeue_count",
+        "envelope",
+        "inserted_at",
+        "known_row",
+        "message_id",
+        "next_visible_at",
+        "pop_receipt",
+        "queue",
+    )
+
+    def __init__(
+        self,
+        queue: str,
+        handle: MessageHandle,
+        envelope: Envelope,
+        *,
+        inserted_at: Instant,
+        dequeue_count: int,
+        known_row: bool = False,
+    ) -> None:
+        """Hold a message that was put or received.
+
+        Args:
+            known_row: it is a start whose Instances row this process has written itself.
+        """
+        self.queue = queue
+        self.message_id = handle.message_id
+        self.pop_receipt = handle.pop_receipt
+        self.next_visible_at = handle.next_visible_at
+        self.envelope = envelope
+        self.inserted_at = inserted_at
+        self.dequeue_count = dequeue_count
+        self.known_row = known_row
+
+    @property
+    def message(self) -> TaskMessage:
+        """The event and its addressee."""
+        return self.envelope.task_message
+
+    def take_handle(self, handle: MessageHandle) -> None:
+        """Use a newer pop receipt from now on."""
+        self.pop_receipt = handle.pop_receipt
+        self.next_visible_at = handle.next_visible_at
+
+    def arrival(self) -> Arrival:
+        """What the core wants to know of it."""
+        sender = self.envelope.sender
+        return Arrival(
+            message=self.message,
+            sender=sender.instance_id if sender else "",
+            inserted_at=self.inserted_at,
+            sequence_number=self.envelope.sequence_number,
+            dequeue_count=self.dequeue_count,
+            next_visible_at=self.next_visible_at,
+        )
+
+
+class MessageQueue:
+    """Put, receive, renew, abandon and delete the messages of one queue."""
+
+    def __init__(
+        self, name: str, queues: QueuePort, payloads: PayloadStore, *, base64: bool = False
+    ) -> None:
+        """Name a queue; nothing is sent yet."""
+        self.name = name
+        self._queues = queues
+        self._payloads = payloads
+        self._base64 = base64
+
+    async def put(
+        self, envelope: Envelope, now: Instant, *, visibility_timeout_s: int
+    ) -> InHand:
+        """Append a message, its payload in a blob first if it is too large.
+
+        Raises:
+            PayloadTooLargeError: even the reference to the blob does not fit.
+        """
+        text = encode_envelope(envelope)
+        if message_is_oversized(text):
+            blob = message_blob_name(envelope)
+            await self._payloads.upload(blob, text)
+            text = encode_envelope(wrapper_envelope(blob))
+        handle = await self._queues.put(
+            self.name, self._encoded(text), visibility_timeout_s=visibility_timeout_s
+        )
+        return InHand(self.name, handle, envelope, inserted_at=now, dequeue_count=1)
+
+    async def receive(self, count: int, *, visibility_timeout_s: int) -> list[InHand]:
+        """Take up to `count` messages. One that nobody can read stays in the queue and is reported."""
+        received = await self._queues.receive(
+            self.name, count=count, visibility_timeout_s=visibility_timeout_s
+        )
+        readable: list[InHand] = []
+        for message in received:
+            in_hand = await self._read(message)
+            if in_hand is not None:
+                readable.append(in_hand)
+        return readable
+
+    async def renew(self, in_hand: InHand, *, visibility_timeout_s: int) -> bool:
+        """Keep it for longer; False if it is ours no more."""
+        try:
+            handle = await self._queues.update(
+                self.name,
+                in_hand.message_id,
+                in_hand.pop_receipt,
+                visibility_timeout_s=visibility_timeout_s,
+            )
+        except (NotFoundError, PopReceiptMismatchError):
+            return False
+        in_hand.take_handle(handle)
+        return True
+
+    async def abandon(self, in_hand: InHand) -> None:
+        """Give it back, to be seen again after a delay that doubles with each delivery."""
+        await self._abandon(in_hand.message_id, in_hand.pop_receipt, in_hand.dequeue_count)
+
+    async def delete(self, in_hand: InHand) -> None:
+        """It has been dealt with. One that is gone already, or was delivered again since, is left alone."""
+        try:
+            await self._queues.delete(self.name, in_hand.message_id, in_hand.pop_receipt)
+        except (NotFoundError, PopReceiptMismatchError):
+            _log.debug(
+                "message was gone or delivered again before it was deleted",
+                extra=fields("message_discarded", queue=self.name, message_id=in_hand.message_id),
+            )
+
+    async def delete_all(self, messages: Sequence[InHand]) -> None:
+        """Delete several, concurrently."""
+        from asyncio import TaskGroup
+
+        if len(messages) == 1:
+            await self.delete(messages[0])
+            return
+        async with TaskGroup() as group:
+            for in_hand in messages:
+                group.create_task(self.delete(in_hand))
+
+    async def _abandon(self, message_id: str, pop_receipt: str, dequeue_count: int) -> None:
+        delay = abandon_delay_s(dequeue_count)
+        if delay >= ABANDON_DELAY_MAX_S:
+            _log.warning(
+                "poison message: it has been given back %d times and stays in %s",
+                dequeue_count,
+                self.name,
+                extra=fields("message_abandoned", queue=self.name, message_id=message_id),
+            )
+        try:
+            await self._queues.update(
+                self.name, message_id, pop_receipt, visibility_timeout_s=delay
+            )
+        except (NotFoundError, PopReceiptMismatchError):
+            return
+
+    async def _read(self, message: QueueMessage) -> InHand | None:
+        try:
+            envelope = decode_envelope(message.text)
+            if envelope.compressed_blob_name:
+                envelope = decode_envelope(
+                    await self._payloads.download(envelope.compressed_blob_name)
+                )
+            return InHand(
+                self.name,
+                message.handle,
+                envelope,
+                inserted_at=message.inserted_at,
+                dequeue_count=message.dequeue_count,
+            )
+        except (DecodeError, NotFoundError) as error:
+            _log.warning(
+                "message %s in queue %s cannot be read and stays there: %s",
+                message.handle.message_id,
+                self.name,
+                error,
+                extra=fields("message_unreadable", queue=self.name),
+            )
+            await self._abandon(
+                message.handle.message_id, message.handle.pop_receipt, message.dequeue_count
+            )
+            return None
+
+    def _encoded(self, text: str) -> str:
+        if not self._base64:
+            return text
+        from base64 import b64encode
+
+        return b64encode(text.encode()).decode()
+
+
+CLIENT_SENDER: Final = OrchestrationInstance(instance_id="", execution_id="")  # type: ignore[arg-type]
+"""What a client names as the sender of its messages."""

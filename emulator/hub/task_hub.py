@@ -1,0 +1,118 @@
+"""A task hub: its queues, tables and containers under one name."""
+
+from __future__ import annotations
+
+from asyncio import Lock, TaskGroup
+
+from emulator.core.ids import InstanceId
+from emulator.core.partition import partition_of
+from emulator.errors import NotFoundError
+from emulator.hub.history import HistoryTable
+from emulator.hub.instances import InstanceTable
+from emulator.hub.leases import AppLease, PartitionTable
+from emulator.hub.message_queue import MessageQueue
+from emulator.hub.payloads import PayloadStore
+from emulator.settings import HubSettings
+from emulator.storage.ports import Storage
+from emulator.wire.names import HubNames
+
+
+class TaskHub:
+    """Everything that belongs to one hub name on one account."""
+
+    def __init__(self, storage: Storage, settings: HubSettings) -> None:
+        """Name everything; nothing is created or read yet."""
+        self.storage = storage
+        self.settings = settings
+        self.names = HubNames(settings.hub_name)
+        self.payloads = PayloadStore(storage.blobs, self.names.large_messages)
+        self.history = HistoryTable(self.names.history, storage.tables, self.payloads)
+        self.instances = InstanceTable(
+            self.names.instances,
+            storage.tables,
+            self.payloads,
+            fetch_large=settings.fetch_large_messages,
+        )
+        self.partitions = PartitionTable(self.names.partitions, storage.tables)
+        self.app_lease = AppLease(
+            storage.blobs, self.names.app_lease, self.names.app_lease_info, settings.app_name
+        )
+        self.control_queues = tuple(
+            self._queue(self.names.control_queue(index))
+            for index in range(settings.partition_count)
+        )
+        self.work_items = self._queue(self.names.work_items)
+        self._created = False
+        self._creating = Lock()
+
+    @property
+    def name(self) -> str:
+        """The hub's name in its own case."""
+        return self.settings.hub_name
+
+    def control_queue_of(self, instance: InstanceId) -> int:
+        """Which control queue an instance's messages go to."""
+        return partition_of(instance, self.settings.partition_count)
+
+    async def ensure(self) -> None:
+        """Create what is missing; once per process, unless that failed.
+
+        Order: app lease, partitions, then everything else together.
+        """
+        async with self._creating:
+            if self._created:
+                return
+            await self.app_lease.create()
+            await self.storage.tables.create_table(self.names.partitions)
+            async with TaskGroup() as group:
+                group.create_task(self._create_table(self.names.history))
+                group.create_task(self._create_table(self.names.instances))
+                group.create_task(self._create_queue(self.names.work_items))
+                for queue in self.control_queues:
+                    group.create_task(self._create_control_queue(queue.name))
+            self._created = True
+
+    async def delete(self) -> None:
+        """Delete everything that belongs to the hub; what is not there is no error."""
+        blobs = self.storage.blobs
+        await self.app_lease.release()
+        async with TaskGroup() as group:
+            for queue in await self.storage.queues.list_queues(self.names.prefix):
+                if self.names.owns_queue(queue):
+                    group.create_task(self._delete_queue(queue))
+            for table in (self.names.history, self.names.instances, self.names.partitions):
+                group.create_task(self._delete_table(table))
+            for container in (self.names.app_lease, self.names.large_messages, self.names.leases):
+                group.create_task(_delete_container(blobs.delete_container(container)))
+        self._created = False
+
+    def _queue(self, name: str) -> MessageQueue:
+        return MessageQueue(
+            name, self.storage.queues, self.payloads, base64=self.settings.base64_messages
+        )
+
+    async def _create_table(self, name: str) -> None:
+        await self.storage.tables.create_table(name)
+
+    async def _create_queue(self, name: str) -> None:
+        await self.storage.queues.create_queue(name)
+
+    async def _create_control_queue(self, name: str) -> None:
+        await self.storage.queues.create_queue(name)
+        await self.partitions.add(name)
+
+    async def _delete_queue(self, name: str) -> None:
+        await self.storage.queues.delete_queue(name)
+
+    async def _delete_table(self, name: str) -> None:
+        await self.storage.tables.delete_table(name)
+
+
+async def _delete_container(deletion: object) -> None:
+    from collections.abc import Awaitable
+    from typing import cast
+
+    try:
+        await cast(Awaitable[bool], deletion)
+    except NotFoundError:
+        return
