@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, cast
 
-from emulator.wire.event_json import to_members
-from emulator.wire.json_text import compact, indented
-
 from emulator.core.actions import (
     Action,
     CallActivity,
@@ -31,7 +28,9 @@ from emulator.core.actions import (
 )
 from emulator.core.events import ExecutionStarted, HistoryEvent
 from emulator.core.instant import Instant
+from emulator.core.json_text import compact, indented
 from emulator.errors import DecodeError, InvariantError
+from emulator.wire.event_json import to_members
 
 SCHEMA_MAX: Final = 3
 CUSTOM_STATUS_KB_MAX: Final = 16
@@ -60,7 +59,10 @@ _HTTP_TYPE: Final = (
 )
 _NOT_JSON: Final = "The data returned by the out-of-process function execution was not valid json."
 _NO_SCHEMA: Final = "Out of proc orchestrators must return a valid JSON schema"
-_NO_ACTIONS: Final = "Value cannot be null. (Parameter 'Out-of-proc orchestrator schema must have a non-null actions property.')"
+_NO_ACTIONS: Final = (
+    "Value cannot be null. "
+    "(Parameter 'Out-of-proc orchestrator schema must have a non-null actions property.')"
+)
 _NULL_REFERENCE: Final = "Object reference not set to an instance of an object."
 
 Json = Mapping[str, object]

@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from types import GeneratorType
 from typing import Any, cast
 
-from emulator.wire.event_json import to_members
-
 from bindings.oop_schema import (
     ContextSettings,
     State,
@@ -41,6 +39,7 @@ from emulator.core.events import (
 )
 from emulator.core.turn import Outcome, Step, Turn
 from emulator.log import fields, get_logger
+from emulator.wire.event_json import to_members
 
 _log = get_logger("emulator.bindings.orchestration_trigger")
 _STACK_PREFIX = "   at "
@@ -465,9 +464,8 @@ def _ends_context(feed: Sequence[HistoryEvent], index: int) -> bool:
 def _newly_cancelled(before: Sequence[Action], after: Sequence[Action]) -> Iterator[int]:
     was = list(_leaves(before))
     for leaf, (old, new) in enumerate(zip(was, _leaves(after), strict=False)):
-        if isinstance(old, CreateTimer) and isinstance(new, CreateTimer):
-            if new.cancelled and not old.cancelled:
-                yield leaf
+        if isinstance(new, CreateTimer) and new.cancelled and old != new:
+            yield leaf
 
 
 def _leaves(actions: Sequence[Action]) -> Iterator[Action]:

@@ -122,3 +122,14 @@ def _without_nulls(members: Mapping[str, object]) -> str:
 
 def _offset_text(moment: Instant) -> str:
     return f"{moment.text().removesuffix('Z')}+00:00"
+
+
+def client_signal(operation: str, data: str | None, *, request_id: str) -> str:
+    """The request of a signal by a client: no `$type`, no labels."""
+    members: dict[str, object] = {"op": operation, "signal": True, "input": data, "id": request_id}
+    return _without_nulls({**members, "Timestamp": NO_TIME, "Predecessor": NO_TIME})
+
+
+def entity_id(name: str, key: str) -> str:
+    """Id of the instance that schedules an entity's operations."""
+    return f"@{name.lower()}@{key}"

@@ -6,7 +6,7 @@ azure-storage-provider.md 4.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +29,7 @@ from emulator.storage.ports import (
 )
 from emulator.wire import history_row
 from emulator.wire.keys import SENTINEL, escape, history_row_key
-from emulator.wire.spill import SPILLABLE_COLUMNS, history_blob_name, is_oversized
+from emulator.wire.spill import SPILLABLE_COLUMNS, blob_tag, history_blob_name, is_oversized
 
 BATCH_ROWS_MAX: Final = 99
 """Rows of one transaction beside the sentinel."""
@@ -72,8 +72,15 @@ class Appended:
 class HistoryTable:
     """Rows of all instances of one hub."""
 
-    def __init__(self, name: str, tables: TablePort, payloads: PayloadStore) -> None:
-        """Name the table."""
+    def __init__(
+        self, name: str, tables: TablePort, payloads: PayloadStore, unique: Callable[[], str]
+    ) -> None:
+        """Name the table.
+
+        Args:
+            unique: gives 32 hex digits that nobody else has.
+        """
+        self._unique = unique
         self.name = name
         self._tables = tables
         self._payloads = payloads
@@ -175,7 +182,7 @@ class HistoryTable:
         except (ConflictError, NotFoundError) as error:
             raise EtagMismatchError(f"the history of {partition!r} was changed: {error}") from error
         new_etag = tags[-1]
-        assert new_etag is not None  # noqa: S101 - a merge or insert always returns one
+        assert new_etag is not None
         return new_etag
 
     async def _columns(
@@ -190,7 +197,9 @@ class HistoryTable:
         for column in SPILLABLE_COLUMNS:
             value = columns.get(column)
             if isinstance(value, str) and is_oversized(value):
-                name = history_blob_name(key.partition, key.row, str(columns["EventType"]), column)
+                kind = str(columns["EventType"])
+                unique = blob_tag(self._unique())
+                name = history_blob_name(key.partition, key.row, kind, column, unique)
                 await self._payloads.upload(name, value)
                 columns[column] = ""
                 columns[f"{column}BlobName"] = name

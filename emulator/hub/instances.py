@@ -6,7 +6,7 @@ azure-storage-provider.md 5.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from emulator.core.ids import InstanceId
@@ -31,7 +31,7 @@ from emulator.storage.ports import (
 from emulator.wire import instance_row
 from emulator.wire.keys import escape, unescape
 from emulator.wire.queue_message import decode_envelope
-from emulator.wire.spill import instance_blob_name, is_oversized, looks_like_url
+from emulator.wire.spill import blob_tag, instance_blob_name, is_oversized, looks_like_url
 
 START_BLOB_SUFFIX: Final = "ExecutionStarted.json.gz"
 """End of the address of an input that lies in a whole start message."""
@@ -57,17 +57,25 @@ class InstanceTable:
     """Rows of one hub's instances."""
 
     def __init__(
-        self, name: str, tables: TablePort, payloads: PayloadStore, *, fetch_large: bool
+        self,
+        name: str,
+        tables: TablePort,
+        payloads: PayloadStore,
+        unique: Callable[[], str],
+        *,
+        fetch_large: bool,
     ) -> None:
         """Name the table.
 
         Args:
+            unique: gives 32 hex digits that nobody else has.
             fetch_large: put payloads in the place of the addresses that stand for them.
         """
         self.name = name
         self._tables = tables
         self._payloads = payloads
         self._fetch_large = fetch_large
+        self._unique = unique
 
     async def get(self, instance: InstanceId, *, payloads: bool = True) -> InstanceRecord | None:
         """Read one row; None if there is none. Without payloads, the input is not read at all."""
@@ -110,9 +118,7 @@ class InstanceTable:
         """
         key = RowKey(partition=escape(instance), row="")
         written = await self._spill(key.partition, columns)
-        await self._tables.write(
-            self.name, Write(kind=WriteKind.MERGE, key=key, columns=written)
-        )
+        await self._tables.write(self.name, Write(kind=WriteKind.MERGE, key=key, columns=written))
 
     async def delete(self, instance: InstanceId) -> bool:
         """Delete the row; False if there was none."""
@@ -171,7 +177,7 @@ class InstanceTable:
             value = columns.get(column)
             if not isinstance(value, str) or not is_oversized(value):
                 continue
-            name = instance_blob_name(partition, column)
+            name = instance_blob_name(partition, column, blob_tag(self._unique()))
             await self._payloads.upload(name, value)
             if column == "Output":
                 written[column] = self._payloads.url(name)

@@ -18,8 +18,15 @@ from emulator.errors import DecodeError, NotFoundError, PopReceiptMismatchError
 from emulator.hub.payloads import PayloadStore
 from emulator.log import fields, get_logger
 from emulator.storage.ports import MessageHandle, QueueMessage, QueuePort
-from emulator.wire.queue_message import Envelope, decode_envelope, encode_envelope
-from emulator.wire.spill import message_blob_name, message_is_oversized, wrapper_envelope
+from emulator.wire.queue_message import (
+    Envelope,
+    Wrapper,
+    decode_envelope,
+    decode_message,
+    encode_envelope,
+    encode_wrapper,
+)
+from emulator.wire.spill import message_blob_name, message_is_oversized
 
 _log = get_logger(__name__)
 POISON_DEQUEUE_COUNT: Final = 9
@@ -99,9 +106,7 @@ class MessageQueue:
         self._payloads = payloads
         self._base64 = base64
 
-    async def put(
-        self, envelope: Envelope, now: Instant, *, visibility_timeout_s: int
-    ) -> InHand:
+    async def put(self, envelope: Envelope, now: Instant, *, visibility_timeout_s: int) -> InHand:
         """Append a message, its payload in a blob first if it is too large.
 
         Raises:
@@ -111,7 +116,7 @@ class MessageQueue:
         if message_is_oversized(text):
             blob = message_blob_name(envelope)
             await self._payloads.upload(blob, text)
-            text = encode_envelope(wrapper_envelope(blob))
+            text = encode_wrapper(Wrapper(blob))
         handle = await self._queues.put(
             self.name, self._encoded(text), visibility_timeout_s=visibility_timeout_s
         )
@@ -186,11 +191,9 @@ class MessageQueue:
 
     async def _read(self, message: QueueMessage) -> InHand | None:
         try:
-            envelope = decode_envelope(message.text)
-            if envelope.compressed_blob_name:
-                envelope = decode_envelope(
-                    await self._payloads.download(envelope.compressed_blob_name)
-                )
+            envelope = decode_message(message.text)
+            if isinstance(envelope, Wrapper):
+                envelope = decode_envelope(await self._payloads.download(envelope.blob_name))
             return InHand(
                 self.name,
                 message.handle,

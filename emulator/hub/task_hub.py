@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from asyncio import Lock, TaskGroup
+from collections.abc import Callable
 
 from emulator.core.ids import InstanceId
 from emulator.core.partition import partition_of
-from emulator.errors import NotFoundError
+from emulator.errors import LeaseLostError
 from emulator.hub.history import HistoryTable
 from emulator.hub.instances import InstanceTable
 from emulator.hub.leases import AppLease, PartitionTable
 from emulator.hub.message_queue import MessageQueue
 from emulator.hub.payloads import PayloadStore
+from emulator.log import fields, get_logger
 from emulator.settings import HubSettings
 from emulator.storage.ports import Storage
 from emulator.wire.names import HubNames
+
+_log = get_logger(__name__)
 
 
 class TaskHub:
     """Everything that belongs to one hub name on one account."""
 
-    def __init__(self, storage: Storage, settings: HubSettings) -> None:
-        """Name everything; nothing is created or read yet."""
+    def __init__(self, storage: Storage, settings: HubSettings, unique: Callable[[], str]) -> None:
+        """Name everything; nothing is created or read yet.
+
+        Args:
+            unique: gives 32 hex digits that nobody else has.
+        """
         self.storage = storage
         self.settings = settings
         self.names = HubNames(settings.hub_name)
         self.payloads = PayloadStore(storage.blobs, self.names.large_messages)
-        self.history = HistoryTable(self.names.history, storage.tables, self.payloads)
+        self.history = HistoryTable(self.names.history, storage.tables, self.payloads, unique)
         self.instances = InstanceTable(
             self.names.instances,
             storage.tables,
             self.payloads,
+            unique,
             fetch_large=settings.fetch_large_messages,
         )
         self.partitions = PartitionTable(self.names.partitions, storage.tables)
@@ -74,7 +83,6 @@ class TaskHub:
 
     async def delete(self) -> None:
         """Delete everything that belongs to the hub; what is not there is no error."""
-        blobs = self.storage.blobs
         await self.app_lease.release()
         async with TaskGroup() as group:
             for queue in await self.storage.queues.list_queues(self.names.prefix):
@@ -83,7 +91,7 @@ class TaskHub:
             for table in (self.names.history, self.names.instances, self.names.partitions):
                 group.create_task(self._delete_table(table))
             for container in (self.names.app_lease, self.names.large_messages, self.names.leases):
-                group.create_task(_delete_container(blobs.delete_container(container)))
+                group.create_task(self._delete_container(container))
         self._created = False
 
     def _queue(self, name: str) -> MessageQueue:
@@ -107,12 +115,12 @@ class TaskHub:
     async def _delete_table(self, name: str) -> None:
         await self.storage.tables.delete_table(name)
 
-
-async def _delete_container(deletion: object) -> None:
-    from collections.abc import Awaitable
-    from typing import cast
-
-    try:
-        await cast(Awaitable[bool], deletion)
-    except NotFoundError:
-        return
+    async def _delete_container(self, name: str) -> None:
+        try:
+            await self.storage.blobs.delete_container(name)
+        except LeaseLostError:
+            _log.warning(
+                "the container %s is leased by someone else and was left behind",
+                name,
+                extra=fields("app_lease_waiting"),
+            )

@@ -1,0 +1,205 @@
+"""Takes activity requests, runs them, sends the answer and then deletes the request.
+
+An activity runs at least once: a process that dies between the answer and the deletion runs it again, and the
+second answer finds its task answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from emulator.core.calls import AbandonedError, ActivityCall, ActivityCompleted, ActivityFailed
+from emulator.core.events import HistoryEvent, TaskCompleted, TaskFailed, TaskScheduled
+from emulator.core.ids import InstanceId
+from emulator.core.messages import OutboundMessage, TaskMessage
+from emulator.engine.clock import Clock, IdSource
+from emulator.engine.courier import Courier
+from emulator.engine.custody import Custody
+from emulator.engine.outage import Outage
+from emulator.engine.polling import Poller
+from emulator.engine.ports import ActivityRunner
+from emulator.errors import StorageError
+from emulator.hub.message_queue import InHand
+from emulator.hub.task_hub import TaskHub
+from emulator.log import fields, get_logger
+from emulator.storage.ports import RECEIVE_COUNT_MAX
+
+_log = get_logger(__name__)
+BACKLOG_PER_SLOT: Final = 4
+"""Requests taken in memory beyond those that run, per slot; the rest is left in the queue for any host."""
+RETRY_DELAY_S: Final = 1.0
+
+
+class ActivityWorker:
+    """The work-item queue of one hub (engine.courier.Recipient)."""
+
+    def __init__(
+        self,
+        hub: TaskHub,
+        runner: ActivityRunner,
+        courier: Courier,
+        *,
+        clock: Clock,
+        ids: IdSource,
+        outage: Outage,
+    ) -> None:
+        """Begin when run() is called."""
+        self._hub = hub
+        self._runner = runner
+        self._courier = courier
+        self._clock = clock
+        self._outage = outage
+        self._slots = hub.settings.max_concurrent_activities
+        self._custody = Custody(hub.work_items, clock, outage)
+        self._waiting: asyncio.Queue[InHand] = asyncio.Queue()
+        self._running = 0
+        self._stopping = False
+        self._poller = Poller(
+            f"receiving from {hub.work_items.name}",
+            hub.settings.max_queue_polling_interval.total_seconds(),
+            ids,
+            outage,
+        )
+
+    def accepts(self) -> bool:
+        """Whether there is room in memory for one more request."""
+        return not self._stopping and len(self._custody) < self._slots * (1 + BACKLOG_PER_SLOT)
+
+    def deliver(self, in_hand: InHand) -> None:
+        """Take a request, received or handed over."""
+        if not self._stopping and self._custody.take(in_hand):
+            self._waiting.put_nowait(in_hand)
+
+    def wake(self) -> None:
+        """Requests were left in the queue."""
+        self._poller.wake()
+
+    async def run(self) -> None:
+        """Receive and run until cancelled."""
+        timeout = self._hub.settings.work_item_queue_visibility_timeout
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._custody.keep(timeout), name="renew activities")
+            for slot in range(self._slots):
+                group.create_task(self._run_slot(), name=f"activity slot {slot}")
+            await self._poller.run(self._receive)
+
+    async def drain(self) -> None:
+        """Take nothing more and give back what has not begun; what runs is left to end or to be cancelled."""
+        self._stopping = True
+        while not self._waiting.empty():
+            in_hand = self._waiting.get_nowait()
+            self._custody.drop(in_hand)
+            await self._give_back(in_hand)
+
+    async def give_back(self) -> None:
+        """Make visible what was still running when the time was up."""
+        await self._custody.give_back()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an activity is running."""
+        return self._running > 0
+
+    async def _give_back(self, in_hand: InHand) -> None:
+        try:
+            await self._hub.work_items.renew(in_hand, visibility_timeout_s=0)
+        except StorageError as error:
+            self._outage.failed("giving messages back", error)
+
+    async def _receive(self) -> int:
+        free = self._slots - self._running - self._waiting.qsize()
+        if self._stopping or free <= 0:
+            return 0
+        timeout = self._hub.settings.work_item_queue_visibility_timeout
+        messages = await self._hub.work_items.receive(
+            min(free, RECEIVE_COUNT_MAX), visibility_timeout_s=int(timeout.total_seconds())
+        )
+        for in_hand in messages:
+            self.deliver(in_hand)
+        return len(messages)
+
+    async def _run_slot(self) -> None:
+        while True:
+            in_hand = await self._waiting.get()
+            self._running += 1
+            try:
+                await self._run_one(in_hand)
+            finally:
+                self._running -= 1
+                if self._waiting.empty():
+                    self._poller.wake()
+
+    async def _run_one(self, in_hand: InHand) -> None:
+        event = in_hand.message.event
+        try:
+            if isinstance(event, TaskScheduled):
+                answer = await self._answer(in_hand, event)
+                await self._finish(in_hand, answer)
+            else:
+                await self._hub.work_items.abandon(in_hand)
+            self._custody.drop(in_hand)
+        except AbandonedError as error:
+            _log.warning("activity given back: %s", error, extra=fields("activity_abandoned"))
+            await self._abandon(in_hand)
+        except StorageError as error:
+            self._outage.failed("answering activities", error)
+            await self._abandon(in_hand)
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not stop the others
+            _log.exception(
+                "running an activity failed; its message goes back to the queue",
+                exc_info=error,
+                extra=fields("activity_abandoned"),
+            )
+            await self._abandon(in_hand)
+
+    async def _abandon(self, in_hand: InHand) -> None:
+        self._custody.drop(in_hand)
+        try:
+            await self._hub.work_items.abandon(in_hand)
+        except StorageError as error:
+            self._outage.failed("giving messages back", error)
+
+    async def _answer(self, in_hand: InHand, event: TaskScheduled) -> HistoryEvent:
+        call = ActivityCall(
+            name=event.name,
+            instance_id=InstanceId(in_hand.message.target.instance_id),
+            task_id=event.event_id,
+            input=event.input,
+        )
+        result = await self._runner.run(call)
+        now = self._clock.now()
+        match result:
+            case ActivityCompleted():
+                return TaskCompleted(
+                    timestamp=now, task_scheduled_id=event.event_id, result=result.result
+                )
+            case ActivityFailed():
+                return TaskFailed(
+                    timestamp=now,
+                    task_scheduled_id=event.event_id,
+                    reason=result.reason,
+                    details=result.details,
+                )
+
+    async def _finish(self, in_hand: InHand, answer: HistoryEvent) -> None:
+        """Send the answer, then delete the request; tried again while the store does not answer."""
+        target = in_hand.message.target
+        episode = in_hand.envelope.episode
+        outbox: Sequence[OutboundMessage] = (
+            OutboundMessage(message=TaskMessage(event=answer, target=target)),
+        )
+        parcel = self._courier.parcel(
+            outbox, sender=target, episode=episode if episode is not None else -1
+        )
+        while True:
+            try:
+                await parcel.send()
+                break
+            except StorageError as error:
+                self._outage.failed("answering activities", error)
+                await asyncio.sleep(RETRY_DELAY_S)
+        self._outage.worked("answering activities")
+        parcel.hand_over()
+        await self._hub.work_items.delete(in_hand)

@@ -1,0 +1,267 @@
+"""Starts, queries and steers the instances of one hub (engine.ports.OrchestrationClient).
+
+Order of a start: the message first, then the row, as the real client has it; only then does the message go to a
+loop of this process. Source: reference azure-storage-provider.md 8.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from emulator.core.entity_messages import client_signal, entity_id
+from emulator.core.events import (
+    EventRaised,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    HistoryEvent,
+    OrchestrationInstance,
+)
+from emulator.core.ids import ExecutionId, InstanceId
+from emulator.core.instance import InstancePage, InstanceQuery, InstanceRecord
+from emulator.core.instant import Instant
+from emulator.core.messages import OutboundMessage, TaskMessage
+from emulator.core.status import LIVE, TERMINAL, RuntimeStatus
+from emulator.engine.clock import Clock, IdSource
+from emulator.engine.courier import Courier, Sent
+from emulator.engine.entity_state import read_state
+from emulator.engine.ports import EntityRead
+from emulator.errors import InstanceConflictError, InstanceNotFoundError
+from emulator.hub.message_queue import CLIENT_SENDER
+from emulator.hub.purge import purge_instance, purge_instances
+from emulator.hub.rewind import rewind_history
+from emulator.hub.task_hub import TaskHub
+from emulator.settings import OverridableStates
+from emulator.wire import instance_row
+
+_SUSPENDABLE: Final = LIVE - {RuntimeStatus.SUSPENDED}
+
+
+class HubClient:
+    """The client of one hub."""
+
+    def __init__(
+        self,
+        hub: TaskHub,
+        courier: Courier,
+        *,
+        clock: Clock,
+        ids: IdSource,
+        on_purge: Callable[[InstanceId], None] | None = None,
+    ) -> None:
+        """Nothing is sent or created before the first call.
+
+        Args:
+            on_purge: told of every instance whose rows this client deletes or rewrites.
+        """
+        self._hub = hub
+        self._courier = courier
+        self._clock = clock
+        self._ids = ids
+        self._on_purge = on_purge or (lambda _: None)
+
+    @property
+    def task_hub(self) -> str:
+        """Name of the hub, in its own case."""
+        return self._hub.name
+
+    # --- start ------------------------------------------------------------------------------------------------
+
+    async def start(
+        self,
+        name: str,
+        *,
+        input: str | None = None,  # noqa: A002 - the field's name in the protocol
+        instance_id: str | None = None,
+        version: str | None = None,
+        scheduled_start: Instant | None = None,
+    ) -> InstanceId:
+        """See OrchestrationClient.start."""
+        await self._hub.ensure()
+        instance = InstanceId(instance_id or self._ids.hex32())
+        existing = await self._hub.instances.get(instance, payloads=False) if instance_id else None
+        if existing is not None and existing.status in self._protected():
+            raise InstanceConflictError(
+                f"An Orchestration instance with the status {existing.status} already exists.",
+                status=str(existing.status),
+            )
+        start = ExecutionStarted(
+            timestamp=self._clock.now(),
+            instance=OrchestrationInstance(
+                instance_id=instance, execution_id=ExecutionId(self._ids.guid())
+            ),
+            name=name,
+            version=version if version is not None else self._hub.settings.default_version,
+            input=input,
+            scheduled_start=scheduled_start,
+            generation=(existing.generation or 0) + 1 if existing is not None else 0,
+        )
+        await self._send_start(start, existing)
+        return instance
+
+    def _protected(self) -> frozenset[RuntimeStatus]:
+        """States that a start with the same id may not replace."""
+        if self._hub.settings.overridable_states is OverridableStates.ANY:
+            return frozenset()
+        return LIVE
+
+    async def _send_start(self, start: ExecutionStarted, existing: InstanceRecord | None) -> None:
+        message = TaskMessage(event=start, target=start.instance)
+        outbound = OutboundMessage(message=message, not_before=start.scheduled_start)
+        sent = await self._courier.put(outbound, sender=CLIENT_SENDER, episode=None)
+        columns = instance_row.created_columns(
+            start, task_hub=self._hub.name, now=self._clock.now()
+        )
+        etag = existing.etag if existing is not None else None
+        written = await self._hub.instances.create(start.instance.instance_id, columns, etag=etag)
+        sent.hand_over(known_row=written)
+
+    async def restart(self, instance_id: str, *, new_id: bool) -> InstanceId:
+        """See OrchestrationClient.restart."""
+        record = await self.get(instance_id)
+        if record is None:
+            raise InstanceNotFoundError(f"No instance with ID '{instance_id}' was found.")
+        return await self.start(
+            record.name, input=record.input, instance_id=None if new_id else instance_id
+        )
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    async def get(self, instance_id: str) -> InstanceRecord | None:
+        """See OrchestrationClient.get."""
+        await self._hub.ensure()
+        return await self._hub.instances.get(InstanceId(instance_id))
+
+    async def history(self, instance_id: str) -> tuple[HistoryEvent, ...]:
+        """See OrchestrationClient.history."""
+        await self._hub.ensure()
+        return (await self._hub.history.load(InstanceId(instance_id))).events
+
+    async def query(
+        self, where: InstanceQuery, *, top: int | None = None, continuation: str | None = None
+    ) -> InstancePage:
+        """See OrchestrationClient.query."""
+        await self._hub.ensure()
+        return await self._hub.instances.page(where, top=top, continuation=continuation)
+
+    async def wait(
+        self, instance_id: str, *, limit: timedelta, interval: timedelta
+    ) -> InstanceRecord | None:
+        """See OrchestrationClient.wait."""
+        deadline = self._clock.monotonic() + limit.total_seconds()
+        while True:
+            record = await self.get(instance_id)
+            remaining = deadline - self._clock.monotonic()
+            if (record is not None and record.status in TERMINAL) or remaining <= 0:
+                return record
+            await asyncio.sleep(min(max(interval.total_seconds(), 0.001), remaining))
+
+    # --- steering ---------------------------------------------------------------------------------------------
+
+    async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
+        """See OrchestrationClient.raise_event."""
+        event = EventRaised(timestamp=self._clock.now(), name=name, input=data)
+        (await self._send(instance_id, event)).hand_over()
+
+    async def terminate(self, instance_id: str, reason: str | None) -> None:
+        """See OrchestrationClient.terminate."""
+        event = ExecutionTerminated(timestamp=self._clock.now(), reason=reason)
+        (await self._send(instance_id, event)).hand_over()
+
+    async def suspend(self, instance_id: str, reason: str | None) -> None:
+        """See OrchestrationClient.suspend."""
+        await self._require(instance_id, _SUSPENDABLE, "suspend")
+        event = ExecutionSuspended(timestamp=self._clock.now(), reason=reason)
+        (await self._send(instance_id, event)).hand_over()
+
+    async def resume(self, instance_id: str, reason: str | None) -> None:
+        """See OrchestrationClient.resume."""
+        await self._require(instance_id, frozenset({RuntimeStatus.SUSPENDED}), "resume")
+        event = ExecutionResumed(timestamp=self._clock.now(), reason=reason)
+        (await self._send(instance_id, event)).hand_over()
+
+    async def rewind(self, instance_id: str, reason: str | None) -> None:
+        """See OrchestrationClient.rewind."""
+        record = await self.get(instance_id)
+        if record is None:
+            raise InstanceNotFoundError(f"No instance with ID '{instance_id}' was found.")
+        if record.status is not RuntimeStatus.FAILED:
+            raise InstanceConflictError(
+                "The rewind operation is only supported on failed orchestration instances.",
+                status=str(record.status),
+            )
+        for leaf, event in await rewind_history(
+            self._hub, InstanceId(instance_id), reason, self._clock.now()
+        ):
+            self._on_purge(leaf)
+            (await self._send(leaf, event)).hand_over()
+
+    async def _require(
+        self, instance_id: str, allowed: frozenset[RuntimeStatus], operation: str
+    ) -> None:
+        record = await self._hub.instances.get(InstanceId(instance_id), payloads=False)
+        if record is not None and record.status not in allowed:
+            raise InstanceConflictError(
+                f"Cannot {operation} the orchestration instance {instance_id} because instance is "
+                f"in the {record.status} state.",
+                status=str(record.status),
+            )
+
+    async def _send(
+        self, instance_id: str, event: HistoryEvent, *, not_before: Instant | None = None
+    ) -> Sent:
+        await self._hub.ensure()
+        target = OrchestrationInstance(instance_id=InstanceId(instance_id), execution_id=None)
+        message = TaskMessage(event=event, target=target)
+        return await self._courier.put(
+            OutboundMessage(message=message, not_before=not_before),
+            sender=CLIENT_SENDER,
+            episode=None,
+        )
+
+    # --- purge ------------------------------------------------------------------------------------------------
+
+    async def purge(self, instance_id: str) -> bool:
+        """See OrchestrationClient.purge."""
+        await self._hub.ensure()
+        self._on_purge(InstanceId(instance_id))
+        return await purge_instance(self._hub, InstanceId(instance_id))
+
+    async def purge_where(
+        self,
+        *,
+        created_from: Instant,
+        created_to: Instant | None,
+        statuses: frozenset[RuntimeStatus],
+    ) -> int:
+        """See OrchestrationClient.purge_where."""
+        await self._hub.ensure()
+        if statuses and not statuses & TERMINAL:
+            return 0
+        where = InstanceQuery(
+            created_from=created_from,
+            created_to=created_to,
+            statuses=statuses & TERMINAL,
+            fetch_input=False,
+            fetch_output=False,
+        )
+        return await purge_instances(self._hub, where, self._on_purge)
+
+    # --- entities ---------------------------------------------------------------------------------------------
+
+    async def signal_entity(
+        self, entity_name: str, entity_key: str, operation: str, data: str | None
+    ) -> None:
+        """See OrchestrationClient.signal_entity."""
+        text = client_signal(operation, data, request_id=self._ids.guid())
+        event = EventRaised(timestamp=self._clock.now(), name="op", input=text)
+        (await self._send(entity_id(entity_name, entity_key), event)).hand_over()
+
+    async def read_entity(self, entity_name: str, entity_key: str) -> EntityRead | None:
+        """See OrchestrationClient.read_entity."""
+        record = await self.get(entity_id(entity_name, entity_key))
+        return read_state(record) if record is not None else None

@@ -1,0 +1,193 @@
+"""Sends messages, and hands those that this process will handle itself straight to the loop that will.
+
+A message for a partition that is read here is put with its visibility time-out already running, as if it had been
+received; after the commit it goes to its loop in memory. If the process dies it becomes visible, and whoever owns
+the partition then takes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from emulator.core.events import ExecutionStarted, OrchestrationInstance, TaskScheduled, TimerFired
+from emulator.core.instant import Instant
+from emulator.core.messages import OutboundMessage
+from emulator.engine.clock import Clock, IdSource
+from emulator.hub.message_queue import InHand, MessageQueue
+from emulator.hub.task_hub import TaskHub
+from emulator.wire.queue_message import Envelope
+
+
+class Recipient(Protocol):
+    """A loop of this process that may take messages in memory."""
+
+    def accepts(self) -> bool:
+        """Whether it takes one more now."""
+        ...
+
+    def deliver(self, in_hand: InHand) -> None:
+        """Take a message that was put."""
+        ...
+
+    def wake(self) -> None:
+        """Look into the queue: something was put there for anyone."""
+        ...
+
+
+class MessageNumbers:
+    """Numbers the messages of this process, from 1."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self._last = 0
+
+    def next(self) -> int:
+        """The next number."""
+        self._last += 1
+        return self._last
+
+
+class Courier:
+    """Sends for one hub."""
+
+    def __init__(self, hub: TaskHub, clock: Clock, ids: IdSource) -> None:
+        """Nobody receives in memory until add_partition() and set_activities()."""
+        self._hub = hub
+        self._clock = clock
+        self._ids = ids
+        self._numbers = MessageNumbers()
+        self._partitions: dict[int, Recipient] = {}
+        self._activities: Recipient | None = None
+
+    def add_partition(self, index: int, recipient: Recipient) -> None:
+        """Messages of this partition may be handed over from now on."""
+        self._partitions[index] = recipient
+
+    def remove_partition(self, index: int) -> None:
+        """This process reads the partition no more."""
+        self._partitions.pop(index, None)
+
+    def set_activities(self, recipient: Recipient | None) -> None:
+        """Who takes activity requests in memory."""
+        self._activities = recipient
+
+    def parcel(
+        self,
+        outbox: Iterable[OutboundMessage],
+        *,
+        sender: OrchestrationInstance,
+        episode: int | None,
+    ) -> Parcel:
+        """Messages that belong together: sent before a commit, handed over after it."""
+        return Parcel(self, tuple(outbox), sender, episode)
+
+    async def put(
+        self, outbound: OutboundMessage, *, sender: OrchestrationInstance, episode: int | None
+    ) -> Sent:
+        """Put one message into its queue."""
+        envelope = Envelope(
+            activity_id=self._ids.guid(),
+            task_message=outbound.message,
+            compressed_blob_name=None,
+            sequence_number=self._numbers.next(),
+            episode=episode,
+            sender=sender,
+        )
+        queue, recipient = self._route(outbound)
+        now = self._clock.now()
+        delay = outbound.delay(now)
+        local = recipient if recipient is not None and recipient.accepts() else None
+        in_hand = await queue.put(
+            envelope, now, visibility_timeout_s=self._invisible_s(delay, local)
+        )
+        return Sent(in_hand=in_hand, local=local, recipient=recipient)
+
+    def _route(self, outbound: OutboundMessage) -> tuple[MessageQueue, Recipient | None]:
+        if isinstance(outbound.message.event, TaskScheduled):
+            return self._hub.work_items, self._activities
+        index = self._hub.control_queue_of(outbound.message.target.instance_id)
+        return self._hub.control_queues[index], self._partitions.get(index)
+
+    def _invisible_s(self, delay: timedelta, local: Recipient | None) -> int:
+        """Whole seconds, rounded up so that nothing is delivered before it is due."""
+        seconds = math.ceil(delay.total_seconds())
+        if seconds or local is None:
+            return seconds
+        return max(1, int(self._hub.settings.handover_visibility_timeout.total_seconds()))
+
+
+class Sent:
+    """A message that was put, and who gets it in memory."""
+
+    __slots__ = ("in_hand", "local", "recipient")
+
+    def __init__(
+        self, *, in_hand: InHand, local: Recipient | None, recipient: Recipient | None
+    ) -> None:
+        """Remember both."""
+        self.in_hand = in_hand
+        self.local = local
+        self.recipient = recipient
+
+    def hand_over(self, *, known_row: bool = False) -> None:
+        """Give it to its loop, or tell the loop to look into the queue."""
+        self.in_hand.known_row = known_row
+        if self.local is not None:
+            self.local.deliver(self.in_hand)
+        elif self.recipient is not None:
+            self.recipient.wake()
+
+
+class Parcel:
+    """Messages of one episode or activity (hub.checkpoint.Outbox)."""
+
+    def __init__(
+        self,
+        courier: Courier,
+        outbox: Sequence[OutboundMessage],
+        sender: OrchestrationInstance,
+        episode: int | None,
+    ) -> None:
+        """Nothing is sent yet."""
+        self._courier = courier
+        self._outbox = outbox
+        self._sender = sender
+        self._episode = episode
+        self._sent: list[Sent] = []
+
+    async def send(self) -> None:
+        """Put every message; the first failure cancels the rest and is raised."""
+        if len(self._outbox) == 1:
+            self._sent.append(await self._put(self._outbox[0]))
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._put(item)) for item in self._outbox]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
+        self._sent.extend(task.result() for task in tasks)
+
+    def hand_over(self) -> None:
+        """After the commit: give the messages to the loops of this process."""
+        for sent in self._sent:
+            sent.hand_over()
+        self._sent.clear()
+
+    async def _put(self, outbound: OutboundMessage) -> Sent:
+        return await self._courier.put(outbound, sender=self._sender, episode=self._episode)
+
+
+def due_at(in_hand: InHand) -> Instant | None:
+    """When a message may be handled at the earliest; None if at once."""
+    event = in_hand.message.event
+    match event:
+        case TimerFired():
+            return event.fire_at
+        case ExecutionStarted():
+            return event.scheduled_start
+        case _:
+            return None

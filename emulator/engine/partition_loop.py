@@ -1,0 +1,158 @@
+"""Reads one control queue and deals its messages out to sessions.
+
+Fetch, group by instance, hand sessions to the workers. Messages that are not due yet wait here on the loop's own
+timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final
+
+from emulator.core.ids import InstanceId
+from emulator.engine.clock import Clock, IdSource
+from emulator.engine.courier import due_at
+from emulator.engine.custody import Custody
+from emulator.engine.outage import Outage
+from emulator.engine.polling import Poller
+from emulator.engine.session import Session, SessionCache
+from emulator.hub.message_queue import InHand, MessageQueue
+from emulator.settings import HubSettings
+
+DRAIN_LIMIT: Final = timedelta(seconds=60)
+"""How long running sessions may take to end when the partition is given up (TablePartitionManager)."""
+
+
+class PartitionLoop:
+    """One owned control queue (engine.courier.Recipient)."""
+
+    def __init__(
+        self,
+        index: int,
+        queue: MessageQueue,
+        settings: HubSettings,
+        ready: Callable[[PartitionLoop, Session], None],
+        *,
+        clock: Clock,
+        ids: IdSource,
+        outage: Outage,
+        sessions_max: int,
+    ) -> None:
+        """Begin reading when run() is called.
+
+        Args:
+            ready: takes a session that has something to do.
+            sessions_max: idle sessions kept in memory.
+        """
+        self.index = index
+        self.queue = queue
+        self.sessions = SessionCache(sessions_max)
+        self.custody = Custody(queue, clock, outage)
+        self._settings = settings
+        self._ready = ready
+        self._clock = clock
+        self._poller = Poller(
+            f"receiving from {queue.name}",
+            settings.max_queue_polling_interval.total_seconds(),
+            ids,
+            outage,
+        )
+        self._alarms: dict[str, asyncio.TimerHandle] = {}
+        self._stopping = False
+
+    # --- messages in ------------------------------------------------------------------------------------------
+
+    def accepts(self) -> bool:
+        """A partition that is being given up takes nothing more in memory."""
+        return not self._stopping
+
+    def wake(self) -> None:
+        """Something was put into the queue."""
+        self._poller.wake()
+
+    def deliver(self, in_hand: InHand) -> None:
+        """Take a message, received or handed over."""
+        if self._stopping or not self.custody.take(in_hand):
+            return
+        due = due_at(in_hand)
+        if due is not None and due > self._clock.now():
+            self._set_alarm(in_hand)
+        else:
+            self._dispatch(in_hand)
+
+    def _dispatch(self, in_hand: InHand) -> None:
+        session = self.sessions.get(InstanceId(in_hand.message.target.instance_id))
+        session.inbox.append(in_hand)
+        self.schedule(session)
+
+    def schedule(self, session: Session) -> None:
+        """See that a worker looks at the session, once."""
+        if not session.queued and not session.busy:
+            session.queued = True
+            self._ready(self, session)
+
+    def _set_alarm(self, in_hand: InHand) -> None:
+        self.custody.park(in_hand)
+        due = due_at(in_hand)
+        wait = due.minus(self._clock.now()).total_seconds() if due is not None else 0.0
+        loop = asyncio.get_running_loop()
+        self._alarms[in_hand.message_id] = loop.call_later(max(wait, 0.0), self._due, in_hand)
+
+    def _due(self, in_hand: InHand) -> None:
+        self._alarms.pop(in_hand.message_id, None)
+        due = due_at(in_hand)
+        if due is not None and due > self._clock.now():
+            self._set_alarm(in_hand)
+        else:
+            self._dispatch(in_hand)
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Receive until cancelled."""
+        timeout = self._settings.control_queue_visibility_timeout
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.custody.keep(timeout), name=f"renew {self.queue.name}")
+            await self._poller.run(self._receive)
+
+    async def _receive(self) -> int:
+        if self._stopping or len(self.custody) - len(self._alarms) >= self._threshold:
+            return 0
+        timeout = self._settings.control_queue_visibility_timeout
+        messages = await self.queue.receive(
+            self._settings.control_queue_batch_size,
+            visibility_timeout_s=int(timeout.total_seconds()),
+        )
+        for in_hand in messages:
+            self.deliver(in_hand)
+        return len(messages)
+
+    @property
+    def _threshold(self) -> int:
+        return self._settings.control_queue_buffer_threshold
+
+    async def drain(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Take nothing more, let running sessions end, and give everything else back.
+
+        Args:
+            wait: pauses until it is worth looking again whether sessions are busy.
+        """
+        self._stopping = True
+        for alarm in self._alarms.values():
+            alarm.cancel()
+        self._alarms.clear()
+        try:
+            async with asyncio.timeout(DRAIN_LIMIT.total_seconds()):
+                while self.sessions.busy:
+                    await wait()
+        except TimeoutError:
+            pass
+        self.sessions.close()
+        await self.custody.give_back()
+
+    @property
+    def has_running_sessions(self) -> bool:
+        """Whether a worker is inside one of its sessions."""
+        return self.sessions.busy
