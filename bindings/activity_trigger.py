@@ -1,0 +1,137 @@
+"""Runs activities: what they are given, what becomes of their results and failures.
+
+Source: reference out-of-process-protocol.md 4, and recordings of the real extension for the texts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, Protocol, cast
+
+from bindings.converters import converter, datum
+from emulator.core.calls import ActivityCall, ActivityCompleted, ActivityFailed
+from emulator.core.json_text import compact
+from emulator.host.binding_api import FunctionTimeoutError, InvocationResult, UserFunctionError
+from emulator.host.function_app import LoadedFunction
+
+_HRESULT: Final = -2146233088
+
+
+class _Invoker(Protocol):
+    async def invoke(
+        self, function: LoadedFunction, trigger_value: object, *, reason: str = ...
+    ) -> InvocationResult: ...
+
+
+class Activities:
+    """All activities of an app (engine.ports.ActivityRunner)."""
+
+    def __init__(self, functions: Mapping[str, LoadedFunction], invoker: _Invoker) -> None:
+        """Take the functions that loaded, by durable name; names are compared without case."""
+        self._functions = {name.lower(): function for name, function in functions.items()}
+        self._invoker = invoker
+        self.names = {name.lower(): name for name in functions}
+
+    async def run(self, call: ActivityCall) -> ActivityCompleted | ActivityFailed:
+        """Run one activity to its answer."""
+        function = self._functions.get(call.name.lower())
+        if function is None:
+            message = f"Activity function '{call.name}' does not exist."
+            return ActivityFailed(reason=_reason(call.name, message), details=None)
+        try:
+            result = await self._invoker.invoke(function, element_text(call.input))
+            return ActivityCompleted(result=encode_result(result.returned))
+        except UserFunctionError as error:
+            return failure(call.name, error.text, error.stack)
+        except FunctionTimeoutError as error:
+            return failure(call.name, str(error), "")
+        except ValueError as error:
+            return failure(call.name, f"{type(error).__name__}: {error}", "")
+
+
+def element_text(text: str | None) -> str | None:
+    """The one element of a message's input as the worker is given it: text, or None for no value."""
+    if text is None:
+        return None
+    try:
+        items: object = json.loads(text)
+    except ValueError:
+        return text
+    value = cast("list[object]", items)[0] if isinstance(items, list) and items else items
+    match value:
+        case None:
+            return None
+        case str():
+            return value
+        case bool():
+            return "True" if value else "False"
+        case _:
+            return compact(value)
+
+
+def decode_activity_input(value: object) -> Any:  # noqa: ANN401 - what user code receives
+    """What user code receives: the SDK's converter decides."""
+    if value is None:
+        return None
+    return converter("activityTrigger").decode(datum(value, "string"), trigger_metadata={})
+
+
+def encode_result(value: object) -> str | None:
+    """The stored text of what an activity returned; None for a null.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    if value is None:
+        return None
+    encoded = converter("activityTrigger").encode(value, expected_type=None)
+    parsed: object = json.loads(encoded.value)
+    return None if parsed is None else compact(parsed)
+
+
+def failure(name: str, text: str, stack: str) -> ActivityFailed:
+    """Reason and details of a failed activity, in the shape that apps parse."""
+    message = f" {text}"
+    return ActivityFailed(reason=_reason(name, message), details=details_json(text, stack))
+
+
+def _reason(name: str, message: str) -> str:
+    return f"Activity function '{name}' failed: {message}"
+
+
+def details_json(text: str, stack: str) -> str:
+    """The exception object that the real host serializes, member for member."""
+    inner = {
+        "$type": "Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException, Microsoft.Azure.WebJobs.Script",
+        "IsUserException": False,
+        "RemoteStackTrace": stack,
+        "RemoteMessage": text,
+        "RemoteTypeName": None,
+        "Message": f"Result: Failure\nException: {text}\nStack: {stack}",
+        "Data": {
+            "$type": "System.Collections.ListDictionaryInternal, System.Private.CoreLib",
+        },
+        "InnerException": None,
+        "HelpLink": None,
+        "Source": "System.Private.CoreLib",
+        "HResult": _HRESULT,
+        "StackTrace": stack,
+    }
+    return compact(
+        {
+            "$type": "System.Exception, System.Private.CoreLib",
+            "ClassName": "System.Exception",
+            "Message": f" {text}",
+            "Data": None,
+            "InnerException": inner,
+            "HelpURL": None,
+            "StackTraceString": None,
+            "RemoteStackTraceString": None,
+            "RemoteStackIndex": 0,
+            "ExceptionMethod": None,
+            "HResult": _HRESULT,
+            "Source": None,
+            "WatsonBuckets": None,
+        }
+    )

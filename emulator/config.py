@@ -1,0 +1,459 @@
+"""From flags, environment, host.json and local.settings.json to Settings: the only reader of the environment.
+
+Precedence: flags, then the process environment (non-empty), then local.settings.json, then host.json for what only it
+holds; `AzureFunctionsJobHost__a__b` settings override host.json. Source: reference functions-host.md 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, TypeVar, cast
+
+from emulator.errors import ConfigError
+from emulator.host.host_json import HostJson, json_where, read_json_text
+from emulator.settings import (
+    AppSettings,
+    HttpSettings,
+    HubSettings,
+    ManagementUrls,
+    Parity,
+    Settings,
+    StorageKind,
+    StorageSettings,
+)
+from emulator.wire.names import sanitise_hub_name, validate_hub_name
+
+C = TypeVar("C", Parity, ManagementUrls)
+
+HOST_JSON: Final = "host.json"
+LOCAL_SETTINGS: Final = "local.settings.json"
+OVERRIDE_PREFIX: Final = "AzureFunctionsJobHost__"
+DEFAULT_STORAGE: Final = "AzureWebJobsStorage"
+STATE_FOLDER: Final = ".durable"
+THREADS_DEFAULT_MAX: Final = 32
+_IDENTITY_MEMBERS: Final = (
+    "accountName",
+    "blobServiceUri",
+    "queueServiceUri",
+    "tableServiceUri",
+    "credential",
+    "clientId",
+)
+_SETTING: Final = re.compile(r"%([^%]+)%")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What the command line says; None where it says nothing."""
+
+    port: int | None = None
+    address: str | None = None
+    storage: str | None = None
+    verbose: bool = False
+    start_azurite: bool = True
+    enable_auth: bool = False
+    cors: str | None = None
+    management_urls: str | None = None
+    parity: str | None = None
+    always_replay: bool = False
+    functions: tuple[str, ...] | None = None
+
+
+def process_environment() -> dict[str, str]:
+    """A copy of the process's environment."""
+    return dict(os.environ)
+
+
+def find_root(start: Path) -> Path:
+    """The app's folder: the first from here upward that holds host.json or local.settings.json.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not start.is_dir():
+        raise ConfigError(f"{start} is no folder; name the folder of a function app")
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / HOST_JSON).exists() or (folder / LOCAL_SETTINGS).exists():
+            return folder
+    raise ConfigError(
+        f"Unable to find project root. Expecting to find one of {HOST_JSON}, {LOCAL_SETTINGS} in {start} or above it"
+    )
+
+
+def load(app: Path, flags: Flags, environment: Mapping[str, str]) -> Settings:
+    """Read everything once.
+
+    Args:
+        app: a folder of the app, see find_root().
+        environment: the process's environment.
+
+    Raises:
+        ConfigError: a file, field, setting or flag is wrong; says which, why, and what to do.
+    """
+    root = find_root(app)
+    local = _read_local_settings(root)
+    values = {
+        **local.values,
+        **{k: v for k, v in environment.items() if v or k not in local.values},
+    }
+    lookup = AppSettings(root=root, values=values)
+    host = HostJson(_read_host_json(root), _overrides(values), str(root / HOST_JSON))
+    http = _http(host, lookup, local, flags)
+    return Settings(
+        app=_app(host, lookup, flags),
+        http=http,
+        hub=_hub(host, lookup, http.port),
+        storage=_storage(host, lookup, flags),
+        parity=_choice(Parity, flags.parity, "--parity"),
+        always_replay=flags.always_replay,
+        verbose=flags.verbose,
+        log_levels=host.texts("logging.logLevel"),
+    )
+
+
+def apply_environment(
+    settings: Settings, environment: MutableMapping[str, str] | None = None
+) -> None:
+    """Give user code the environment that Core Tools gives it: app settings, host name, app folder."""
+    target = os.environ if environment is None else environment
+    for name, value in settings.app.values.items():
+        target[name] = value
+    host = settings.http.website_hostname or f"localhost:{settings.http.port}"
+    target["WEBSITE_HOSTNAME"] = host
+    target["AzureWebJobsScriptRoot"] = str(settings.app.root)
+    target["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
+    target["FUNCTIONS_CORETOOLS_ENVIRONMENT"] = "True"
+    target.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalSettings:
+    values: Mapping[str, str]
+    host: Mapping[str, object]
+
+
+def _read_host_json(root: Path) -> Mapping[str, object]:
+    path = root / HOST_JSON
+    if not path.exists():
+        return {"version": "2.0"}
+    return _object(read_json_text(_text(path), str(path)), path)
+
+
+def _read_local_settings(root: Path) -> _LocalSettings:
+    path = root / LOCAL_SETTINGS
+    if not path.exists():
+        return _LocalSettings({}, {})
+    content = _object(read_json_text(_text(path), str(path)), path)
+    if content.get("IsEncrypted") is True:
+        raise ConfigError(
+            f"{path}: IsEncrypted is true, and encrypted settings cannot be read here. Run `func settings decrypt`, "
+            "or set IsEncrypted to false and write the values in plain text"
+        )
+    values = {
+        name: _scalar(value, f"{path}: Values.{name}")
+        for name, value in _object(content.get("Values", {}), path, "Values").items()
+        if value is not None and name
+    }
+    for name, value in _object(
+        content.get("ConnectionStrings", {}), path, "ConnectionStrings"
+    ).items():
+        text = (
+            cast("Mapping[str, object]", value).get("ConnectionString")
+            if isinstance(value, dict)
+            else value
+        )
+        values[f"ConnectionStrings:{name}"] = _scalar(text, f"{path}: ConnectionStrings.{name}")
+    return _LocalSettings(values, _object(content.get("Host", {}), path, "Host"))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error}. It must be a UTF-8 text file"
+        ) from error
+
+
+def _object(value: object, path: Path, member: str = "") -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        what = f"{member} in {path}" if member else str(path)
+        raise ConfigError(f"{what} must be a JSON object, in braces, not {json.dumps(value)[:60]}")
+    return cast("Mapping[str, object]", value)
+
+
+def _scalar(value: object, where: str) -> str:
+    if isinstance(value, bool):
+        return "True" if value else "False"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise ConfigError(f"{where} must be text, not {json.dumps(value)[:60]}")
+
+
+def _overrides(values: Mapping[str, str]) -> Mapping[str, str]:
+    """Settings that stand for members of host.json, by their dotted path in lower case."""
+    prefixes = (OVERRIDE_PREFIX.lower(), OVERRIDE_PREFIX.lower().replace("__", ":"))
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        for prefix in prefixes:
+            if name.lower().startswith(prefix):
+                path = name[len(prefix) :].replace("__", ".").replace(":", ".")
+                found[path.lower()] = value
+    return found
+
+
+# --- parts --------------------------------------------------------------------------------------------------------
+
+
+def _app(host: HostJson, lookup: AppSettings, flags: Flags) -> AppSettings:
+    version = host.text("version")
+    if version != "2.0":
+        raise ConfigError(
+            f'{host.where}: "version" must be "2.0", not {json.dumps(version)}; add "version": "2.0"'
+        )
+    threads = lookup.get("PYTHON_THREADPOOL_THREAD_COUNT")
+    default = min(THREADS_DEFAULT_MAX, (os.cpu_count() or 1) + 4)
+    return replace(
+        lookup,
+        script_file=_script_file(lookup),
+        functions=flags.functions if flags.functions is not None else host.names("functions"),
+        function_timeout=host.timeout(
+            "functionTimeout", AppSettings(root=lookup.root).function_timeout
+        ),
+        thread_count=int(threads) if threads and threads.isdigit() and int(threads) else default,
+    )
+
+
+def _script_file(lookup: AppSettings) -> str:
+    name = lookup.get("PYTHON_SCRIPT_FILE_NAME") or "function_app.py"
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_\-]*\.py", name):
+        raise ConfigError(
+            f"PYTHON_SCRIPT_FILE_NAME is {name!r}, which is no file name of the form name.py; "
+            "use letters, digits, _ and -"
+        )
+    return name
+
+
+def _http(host: HostJson, lookup: AppSettings, local: _LocalSettings, flags: Flags) -> HttpSettings:
+    defaults = HttpSettings()
+    lowered = {name.lower(): value for name, value in local.host.items()}
+    port = flags.port if flags.port is not None else lowered.get("localhttpport", defaults.port)
+    address = flags.address or lowered.get("localhttpaddress") or defaults.address
+    cors = flags.cors if flags.cors is not None else lowered.get("cors")
+    return HttpSettings(
+        address=str(address),
+        port=_port(
+            port, "--port" if flags.port is not None else f"{LOCAL_SETTINGS}: Host.LocalHttpPort"
+        ),
+        route_prefix=(host.text("extensions.http.routePrefix") or "").strip("/")
+        if host.has("extensions.http.routePrefix")
+        else defaults.route_prefix,
+        custom_headers=host.texts("extensions.http.customHeaders"),
+        cors_origins=tuple(o.strip() for o in str(cors).split(",") if o.strip()) if cors else (),
+        cors_credentials=str(lowered.get("corscredentials", False)).lower() == "true",
+        management_urls=_choice(ManagementUrls, flags.management_urls, "--management-urls"),
+        enable_auth=flags.enable_auth,
+        use_forwarded_host=host.flag(
+            "extensions.durableTask.httpSettings.useForwardedHost", default=False
+        ),
+        website_hostname=lookup.get("WEBSITE_HOSTNAME") or None,
+    )
+
+
+def _port(value: object, where: str) -> int:
+    try:
+        port = int(str(value))
+    except ValueError:
+        port = -1
+    if not 0 <= port <= 65535:
+        raise ConfigError(
+            f"{where}: {value!r} is no port; use a number from 1 to 65535, or 0 for any free one"
+        )
+    return port
+
+
+def _hub(host: HostJson, lookup: AppSettings, port: int) -> HubSettings:
+    d = HubSettings()
+    base = "extensions.durableTask"
+    store = f"{base}.storageProvider"
+    cores = os.cpu_count() or 1
+    slots = 10 * cores
+    _check_provider(host, store)
+    return HubSettings(
+        hub_name=_hub_name(host, lookup),
+        partition_count=host.number(f"{store}.partitionCount", d.partition_count, 1, 16),
+        control_queue_batch_size=host.number(
+            f"{store}.controlQueueBatchSize", d.control_queue_batch_size, 1, 32
+        ),
+        control_queue_buffer_threshold=host.number(
+            f"{store}.controlQueueBufferThreshold", d.control_queue_buffer_threshold, 1, 1000
+        ),
+        control_queue_visibility_timeout=host.span(
+            f"{store}.controlQueueVisibilityTimeout", d.control_queue_visibility_timeout, 1
+        ),
+        work_item_queue_visibility_timeout=host.span(
+            f"{store}.workItemQueueVisibilityTimeout", d.work_item_queue_visibility_timeout, 1
+        ),
+        handover_visibility_timeout=min(
+            d.handover_visibility_timeout,
+            host.span(
+                f"{store}.workItemQueueVisibilityTimeout", d.work_item_queue_visibility_timeout, 1
+            ),
+            host.span(
+                f"{store}.controlQueueVisibilityTimeout", d.control_queue_visibility_timeout, 1
+            ),
+        ),
+        max_queue_polling_interval=host.span(
+            f"{store}.maxQueuePollingInterval", d.max_queue_polling_interval, 0.05
+        ),
+        fetch_large_messages=host.flag(f"{store}.fetchLargeMessagesAutomatically", default=True),
+        store_inputs_in_history=host.flag(
+            f"{base}.storeInputsInOrchestrationHistory", default=False
+        ),
+        max_concurrent_orchestrations=host.number(
+            f"{base}.maxConcurrentOrchestratorFunctions", slots, 1
+        ),
+        max_concurrent_activities=host.number(f"{base}.maxConcurrentActivityFunctions", slots, 1),
+        max_concurrent_entities=host.number(f"{base}.maxConcurrentEntityFunctions", slots, 1),
+        max_orchestration_actions=host.number(
+            f"{base}.maxOrchestrationActions", d.max_orchestration_actions, 1
+        ),
+        max_entity_operation_batch_size=host.number(
+            f"{base}.maxEntityOperationBatchSize", d.max_entity_operation_batch_size, 1
+        ),
+        overridable_states=host.choice(
+            f"{base}.overridableExistingInstanceStates", d.overridable_states
+        ),
+        default_http_sleep=host.milliseconds(
+            f"{base}.httpSettings.defaultAsyncRequestSleepTimeMilliseconds", d.default_http_sleep
+        ),
+        default_version=host.text(f"{base}.defaultVersion"),
+        base64_messages=(host.text(f"{store}.queueClientMessageEncoding") or "").lower()
+        == "base64",
+        use_app_lease=host.flag(f"{base}.useAppLease", default=True),
+        use_table_partition_management=host.flag(
+            f"{store}.useTablePartitionManagement", default=True
+        ),
+        app_name=lookup.get("WEBSITE_SITE_NAME") or "",
+        worker_id=f"{socket.gethostname()}-{port or os.getpid()}",
+        trace_inputs_and_outputs=host.flag(f"{base}.tracing.traceInputsAndOutputs", default=False),
+    )
+
+
+def _check_provider(host: HostJson, store: str) -> None:
+    kind = host.text(f"{store}.type")
+    if kind is not None and kind.lower() != "azurestorage":
+        raise ConfigError(
+            f"{host.where}: {store}.type is {kind!r}, and only AzureStorage is supported here; remove it, or set "
+            "it to AzureStorage for local runs"
+        )
+
+
+def _hub_name(host: HostJson, lookup: AppSettings) -> str:
+    path = "extensions.durableTask.hubName"
+    configured = host.text(path)
+    if configured:
+        name = resolve(configured, lookup, json_where(host.where, path))
+        return validate_hub_name(name, json_where(host.where, path))
+    site = lookup.get("WEBSITE_SITE_NAME")
+    return sanitise_hub_name(site) if site else HubSettings().hub_name
+
+
+def _storage(host: HostJson, lookup: AppSettings, flags: Flags) -> StorageSettings:
+    store = "extensions.durableTask.storageProvider"
+    named = host.text(f"{store}.connectionName") or host.text(f"{store}.connectionStringName")
+    wanted = flags.storage
+    default_path = lookup.root / STATE_FOLDER / "state.db"
+    if wanted is not None:
+        kind, _, rest = wanted.partition(":")
+        if kind == "memory" and not rest:
+            return StorageSettings(kind=StorageKind.MEMORY)
+        if kind == "embedded":
+            path = Path(rest) if rest else default_path
+            return StorageSettings(kind=StorageKind.EMBEDDED, path=path.absolute())
+        if "=" in wanted:
+            return StorageSettings(
+                kind=StorageKind.AZURE,
+                connection_string=wanted,
+                start_azurite=flags.start_azurite,
+            )
+        named = wanted
+    name = named or DEFAULT_STORAGE
+    connection = resolve_connection(name, lookup)
+    if connection is None and wanted is None and named is None:
+        return StorageSettings(kind=StorageKind.EMBEDDED, path=default_path)
+    if connection is None:
+        source = (
+            "--storage" if wanted is not None else json_where(host.where, f"{store}.connectionName")
+        )
+        raise ConfigError(
+            f"{source} names the connection {name!r}, and there is no such setting: add {name} to the Values of "
+            f"{LOCAL_SETTINGS} or to the environment, or use --storage memory or --storage embedded"
+        )
+    return replace(
+        connection,
+        connection="Storage" if name == DEFAULT_STORAGE else name,
+        start_azurite=flags.start_azurite,
+    )
+
+
+def resolve_connection(name: str, lookup: AppSettings) -> StorageSettings | None:
+    """The connection that a name stands for, as one string or as an identity-based section; None if there is none."""
+    prefixed = name if name.lower().startswith("azurewebjobs") else f"AzureWebJobs{name}"
+    for candidate in (
+        f"ConnectionStrings:{prefixed}",
+        prefixed,
+        f"ConnectionStrings:{name}",
+        name,
+    ):
+        value = lookup.get(candidate)
+        if value:
+            return StorageSettings(kind=StorageKind.AZURE, connection=name, connection_string=value)
+    for candidate in (prefixed, name):
+        section: dict[str, str] = {}
+        for member in _IDENTITY_MEMBERS:
+            value = lookup.get(f"{candidate}__{member}") or lookup.get(f"{candidate}:{member}")
+            if value:
+                section[member] = value
+        if section:
+            return StorageSettings(kind=StorageKind.AZURE, connection=name, service_uris=section)
+    return None
+
+
+def resolve(text: str, lookup: AppSettings, where: str) -> str:
+    """Put settings in the place of `%NAME%`.
+
+    Raises:
+        ConfigError: a setting does not exist.
+    """
+
+    def value_of(match: re.Match[str]) -> str:
+        value = lookup.get(match[1])
+        if value is None:
+            raise ConfigError(
+                f"{where}: '%{match[1]}%' does not resolve to a value. Add {match[1]} to the Values of "
+                f"{LOCAL_SETTINGS} or to the environment"
+            )
+        return value
+
+    return _SETTING.sub(value_of, text)
+
+
+def _choice(kind: type[C], value: str | None, flag: str) -> C:
+    """A flag's word as the value it stands for; the first value if the flag was not given."""
+    if value is None:
+        return next(iter(kind))
+    try:
+        return kind(value.lower())
+    except ValueError as error:
+        words = ", ".join(str(word) for word in kind)
+        raise ConfigError(f"{flag}: {value!r} is none of {words}") from error

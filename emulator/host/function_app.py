@@ -1,0 +1,100 @@
+"""A loaded function app: its functions, and what is wrong with those that cannot run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emulator.host.binding_api import BindingSpec, Direction, TriggerKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionSpec:
+    """A function as it is declared, before its code is looked at."""
+
+    name: str
+    bindings: tuple[BindingSpec, ...]
+    script: Path
+    entry_point: str
+    directory: Path
+    retry: Mapping[str, str] | None = None
+
+    @property
+    def trigger(self) -> BindingSpec:
+        """The one binding that starts it."""
+        return next(binding for binding in self.bindings if binding.is_trigger)
+
+    @property
+    def outputs(self) -> tuple[BindingSpec, ...]:
+        """What it may set or return."""
+        return tuple(b for b in self.bindings if b.direction is Direction.OUT)
+
+    @property
+    def inputs(self) -> tuple[BindingSpec, ...]:
+        """What it is given beside the trigger."""
+        return tuple(b for b in self.bindings if b.direction is Direction.IN and not b.is_trigger)
+
+    @property
+    def durable_name(self) -> str:
+        """The name under which orchestrations know it."""
+        trigger = self.trigger
+        for member in ("orchestration", "activity", "entityname"):
+            override = trigger.text(member)
+            if override:
+                return override
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedFunction:
+    """A function that can be run."""
+
+    spec: FunctionSpec
+    callable: Callable[..., Any]
+    is_async: bool
+    wants_context: bool
+    annotations: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.spec.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionFailure:
+    """A function that cannot run, and why: what, where, what to do."""
+
+    name: str
+    message: str
+    spec: FunctionSpec | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionApp:
+    """Everything found in an app's folder, sorted by name without case."""
+
+    root: Path
+    functions: tuple[LoadedFunction, ...]
+    failures: tuple[FunctionFailure, ...] = ()
+    disabled: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def of_kind(self, kind: TriggerKind) -> tuple[LoadedFunction, ...]:
+        """The functions that a kind of trigger starts."""
+        return tuple(f for f in self.functions if f.spec.trigger.kind == kind)
+
+    def find(self, name: str) -> LoadedFunction | None:
+        """A function by its name, compared without case."""
+        return next((f for f in self.functions if f.name.lower() == name.lower()), None)
+
+    @property
+    def uses_2018_names(self) -> bool:
+        """Whether an app binds its client by the name that extension 1.x had."""
+        return any(
+            binding.kind == "orchestrationclient"
+            for function in self.functions
+            for binding in function.spec.bindings
+        )
