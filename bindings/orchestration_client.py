@@ -64,14 +64,13 @@ def read_start_requests(value: object) -> list[StartRequest]:
     Raises:
         ValueError, TypeError: it is neither an object nor a list of objects, nor JSON text of either.
     """
-    if isinstance(value, bytes | bytearray):
-        value = value.decode()
-    if isinstance(value, str):
+    text = value.decode() if isinstance(value, bytes | bytearray) else value
+    if isinstance(text, str):
         try:
-            value = cast(object, json.loads(value))
+            value = cast(object, json.loads(text))
         except ValueError as error:
             raise ValueError(
-                f"an orchestration client output must be JSON, not {value[:60]!r}"
+                f"an orchestration client output must be JSON, not {text[:60]!r}"
             ) from error
     items = cast("list[object]", value) if isinstance(value, list) else [value]
     requests: list[StartRequest] = []

@@ -62,7 +62,7 @@ HTTP_ACTIVITY = "BuiltIn::HttpActivity"
 class Rules:
     """What the host knows and allows. Function names are keyed by their lower-case form.
 
-    An empty mapping of names means that nothing is known of them, so nothing is refused.
+    With `refuses_unknown` a call of any other function fails the instance.
     """
 
     activities: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -71,6 +71,7 @@ class Rules:
     max_actions: int = 100_000
     max_short_timer: timedelta = timedelta(days=6)
     long_timer_interval: timedelta = timedelta(days=3)
+    refuses_unknown: bool = False
 
 
 @dataclass(slots=True)
@@ -254,7 +255,7 @@ class Replay:
                 assert_never(action)
 
     def _knows(self, known: Mapping[str, str], name: str, kind: str) -> bool:
-        if not known or name.lower() in known:
+        if not self._rules.refuses_unknown or name.lower() in known:
             return True
         nearest = difflib.get_close_matches(name.lower(), known, n=1)
         self.deviation = Deviation.unknown_function(
@@ -330,7 +331,7 @@ class Replay:
     def _knows_entity(self, action: CallEntity | SignalEntity) -> bool:
         name = action.instance_id[1:].partition("@")[0]
         known = self._rules.entities
-        if not known or name.lower() in known:
+        if not self._rules.refuses_unknown or name.lower() in known:
             return True
         if isinstance(action, SignalEntity):
             names = ", ".join(f"'{value}'" for value in known.values())

@@ -1,0 +1,149 @@
+"""`durable`: arguments, signals and exit codes.
+
+Exit codes: 0 done or stopped on request, 1 an error, 2 a wrong flag, setting or file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from emulator import config
+from emulator.errors import ConfigError, EmulatorError
+
+app = typer.Typer(
+    name="durable",
+    help="Runs Durable Functions apps on this machine, on the storage layout of the real provider.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True)
+    ] = False,
+) -> None:
+    """The program's own options."""
+    if version:
+        from emulator.compose import product_version
+
+        typer.echo(product_version())
+        raise typer.Exit
+
+
+@app.command()
+def start(
+    app_folder: Annotated[
+        Path, typer.Argument(metavar="APP", help="Folder of the function app.")
+    ] = Path(),
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", "-p", help="TCP port; 0 takes any free one. Default 7071."),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Address to listen on. Default 127.0.0.1.")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="memory, embedded[:PATH], a connection string, or the name of a setting that holds one. "
+            "Default: AzureWebJobsStorage if it is set, else embedded."
+        ),
+    ] = None,
+    azurite: Annotated[
+        bool, typer.Option(help="Start Azurite when UseDevelopmentStorage=true and nobody listens.")
+    ] = True,
+    cors: Annotated[
+        str | None, typer.Option(help="Origins that browsers may call from, or *.")
+    ] = None,
+    management_urls: Annotated[
+        str | None, typer.Option(help="Scheme of management links: auto, webhooks or admin.")
+    ] = None,
+    functions: Annotated[
+        str | None, typer.Option(help="Run only these functions; names separated by commas.")
+    ] = None,
+    always_replay: Annotated[
+        bool, typer.Option(help="Run orchestrators from their start at every episode.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show what the host does.")] = False,
+) -> None:
+    """Run a function app until interrupted."""
+    flags = config.Flags(
+        port=port,
+        address=address,
+        storage=storage,
+        verbose=verbose,
+        start_azurite=azurite,
+        cors=cors,
+        management_urls=management_urls,
+        always_replay=always_replay,
+        functions=tuple(filter(None, (functions or "").split(","))) if functions else None,
+    )
+    try:
+        asyncio.run(_serve(app_folder, flags))
+    except ConfigError as error:
+        _fail(str(error), 2)
+    except EmulatorError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("", 130)
+
+
+async def _serve(folder: Path, flags: config.Flags) -> None:
+    from emulator.compose import running_host
+    from emulator.console import configure_logging, describe
+
+    environment = config.process_environment()
+    settings = config.load(folder, flags, environment)
+    configure_logging(verbose=flags.verbose)
+    config.apply_environment(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _on_signal, stop, loop, number)
+    async with running_host(settings, environment=environment, say=_say) as host:
+        for warning in host.app.warnings:
+            _say(f"Warning: {warning}")
+        for failure in (*host.app.failures, *host.routes.failures):
+            _say(failure.message)
+        _say("Worker process started and initialized.")
+        _say(describe(host))
+        _say(f"Ready on http://{settings.http.address}:{host.server.port}. Press Ctrl-C to stop.")
+        await stop.wait()
+        _say("Stopping: running work may end, everything else is given back.")
+    _say("Stopped.")
+
+
+def _on_signal(
+    stop: asyncio.Event, loop: asyncio.AbstractEventLoop, number: signal.Signals
+) -> None:
+    """The first signal drains; a second one ends at once."""
+    stop.set()
+    loop.remove_signal_handler(number)
+    signal.signal(number, signal.SIG_DFL)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    if text:
+        sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point."""
+    app()

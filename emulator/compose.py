@@ -1,0 +1,463 @@
+"""The composition root: builds everything from Settings and joins it. The only module that may know every room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from bindings.activity_trigger import Activities
+from bindings.http_trigger import RequestValue, ResponseValue, response_of
+from bindings.oop_schema import ContextSettings
+from bindings.orchestration_trigger import OrchestratorFunction, Orchestrators
+from bindings.registry import Registry
+from bindings.sdk_timestamps import install as install_fast_timestamps
+from emulator.config import resolve_connection
+from emulator.core.episode import EpisodeSettings
+from emulator.core.replay import Rules
+from emulator.engine.client import HubClient
+from emulator.engine.clock import Clock, IdSource, SystemClock, SystemIds
+from emulator.engine.courier import Courier
+from emulator.engine.engine import Engine
+from emulator.engine.ports import OrchestrationClient
+from emulator.errors import ConfigError
+from emulator.host.binding_api import Services, TriggerKind
+from emulator.host.function_app import FunctionApp
+from emulator.host.indexing import load_app
+from emulator.host.invoker import Invoker
+from emulator.http.admin import AdminApi
+from emulator.http.app import HttpServer
+from emulator.http.functions import HttpFunctions, RouteTable, build_routes
+from emulator.http.management import ManagementApi
+from emulator.http.urls import ADMIN, WEBHOOKS, Links, public_origin
+from emulator.hub.task_hub import TaskHub
+from emulator.log import fields, get_logger
+from emulator.settings import (
+    HubSettings,
+    ManagementUrls,
+    Settings,
+    StorageKind,
+    StorageSettings,
+)
+from emulator.storage.ports import Storage
+
+_log = get_logger(__name__)
+
+
+def product_version() -> str:
+    """This distribution's version."""
+    try:
+        return version("durable-functions-emulator")
+    except PackageNotFoundError:
+        return "0"
+
+
+def make_storage(settings: StorageSettings, clock: Clock, ids: IdSource) -> Storage:
+    """The adapter that the settings choose; it is not open yet. Only its own modules are imported."""
+    match settings.kind:
+        case StorageKind.MEMORY:
+            from emulator.storage.memory import MemoryStorage
+
+            return MemoryStorage(clock, ids)
+        case StorageKind.EMBEDDED:
+            from emulator.storage.sqlite import SqliteStorage
+
+            if settings.path is None:
+                raise ConfigError("the embedded store has no path; use --storage embedded:PATH")
+            return SqliteStorage(settings.path, clock, ids)
+        case StorageKind.AZURE:
+            from emulator.storage.azure import AzureStorage
+
+            return AzureStorage(settings)
+
+
+@asynccontextmanager
+async def azurite_if_needed(
+    settings: StorageSettings, environment: Mapping[str, str], say: Callable[[str], None]
+) -> AsyncGenerator[None]:
+    """Run Azurite while inside, if the settings mean the local one and nobody listens there.
+
+    Raises:
+        ConfigError: it is needed and cannot be started.
+    """
+    if settings.kind is not StorageKind.AZURE or not settings.start_azurite:
+        yield
+        return
+    from azurite import Azurite, Ports, is_listening
+    from emulator.storage.azure_connection import is_development
+
+    ports = Ports()
+    if not is_development(settings) or is_listening(ports.blob):
+        yield
+        return
+    say(f"Nobody listens on port {ports.blob}; starting Azurite (--no-azurite turns this off)")
+    server = Azurite(environment, ports=ports)
+    await server.start()
+    _log.info("Azurite started", extra=fields("azurite_started", pid=server.pid))
+    try:
+        yield
+    finally:
+        await server.stop()
+
+
+# --- what bindings and HTTP are given -----------------------------------------------------------------------------
+
+
+class Clients:
+    """Clients of all hubs that requests name (engine.ports.ClientProvider)."""
+
+    def __init__(
+        self,
+        own: OrchestrationClient,
+        settings: Settings,
+        storage: Storage,
+        clock: Clock,
+        ids: IdSource,
+    ) -> None:
+        """The app's own client is used wherever its hub is meant."""
+        self._own = own
+        self._settings = settings
+        self._storage = storage
+        self._clock = clock
+        self._ids = ids
+        self._others: dict[str, OrchestrationClient] = {}
+        self.orchestrators: Sequence[str] = ()
+        self.entities: Sequence[str] = ()
+
+    def client(
+        self, task_hub: str | None = None, connection: str | None = None
+    ) -> OrchestrationClient:
+        """See ClientProvider."""
+        self._check_connection(connection)
+        if not task_hub or task_hub.lower() == self._own.task_hub.lower():
+            return self._own
+        known = self._others.get(task_hub.lower())
+        if known is None:
+            hub = TaskHub(
+                self._storage,
+                replace(self._settings.hub, hub_name=task_hub),
+                self._ids.hex32,
+            )
+            courier = Courier(hub, self._clock, self._ids)
+            known = HubClient(hub, courier, clock=self._clock, ids=self._ids)
+            self._others[task_hub.lower()] = known
+        return known
+
+    def orchestrator_names(self) -> Sequence[str]:
+        """See ClientProvider."""
+        return self.orchestrators
+
+    def entity_names(self) -> Sequence[str]:
+        """See ClientProvider."""
+        return self.entities
+
+    def _check_connection(self, connection: str | None) -> None:
+        own = {"storage", "azurewebjobsstorage", self._settings.storage.connection.lower()}
+        if not connection or connection.lower() in own:
+            return
+        if resolve_connection(connection, self._settings.app) is None:
+            raise ConfigError(
+                f"Unable to resolve the Azure Storage connection named '{connection}'."
+            )
+
+
+class Urls:
+    """Addresses for client bindings (host.binding_api.ClientUrls)."""
+
+    def __init__(self, settings: Settings, prefix: str) -> None:
+        """The listeners' ports are set when they are open."""
+        self._settings = settings
+        self._prefix = prefix
+        self.port = settings.http.port
+        self.rpc_base_url: str | None = None
+
+    def links(self, task_hub: str | None = None, connection: str | None = None) -> Links:
+        """Links for a hub and connection; None means the app's own."""
+        http = self._settings.http
+        return Links(
+            origin=public_origin(http.website_hostname, self.port),
+            prefix=self._prefix,
+            task_hub=task_hub or self._settings.hub.hub_name,
+            connection=connection or self._settings.storage.connection,
+        )
+
+    def binding_json(self, task_hub: str | None, connection: str | None) -> str:
+        """See ClientUrls."""
+        return self.links(task_hub, connection).binding_json(self.rpc_base_url)
+
+
+class HttpValues:
+    """bindings.http_trigger as the http room wants it."""
+
+    def request_value(
+        self,
+        *,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, str],
+        route_params: Mapping[str, str],
+        body: bytes,
+    ) -> RequestValue:
+        """See HttpBinding."""
+        return RequestValue(
+            method=method,
+            url=url,
+            headers=headers,
+            query=query,
+            route_params=route_params,
+            body=body,
+        )
+
+    def response_of(self, returned: object, *, has_return: bool) -> ResponseValue:
+        """See HttpBinding."""
+        return response_of(returned, has_return=has_return)
+
+
+# --- the host -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """A host that is up."""
+
+    settings: Settings
+    app: FunctionApp
+    routes: RouteTable
+    server: HttpServer
+    engine: Engine
+    links: Links
+    storage: Storage
+
+    @property
+    def client(self) -> OrchestrationClient:
+        """The client of the app's own hub."""
+        return self.engine.client
+
+
+@asynccontextmanager
+async def running_host(
+    settings: Settings,
+    *,
+    environment: Mapping[str, str],
+    say: Callable[[str], None],
+    storage: Storage | None = None,
+    clock: Clock | None = None,
+    ids: IdSource | None = None,
+) -> AsyncGenerator[Host]:
+    """A host from readiness to drained stop.
+
+    Args:
+        storage: an adapter in place of the one that the settings choose.
+
+    Raises:
+        ConfigError: settings, app, store or port are not usable; nothing is left running.
+    """
+    clock, ids = clock or SystemClock(), ids or SystemIds()
+    async with AsyncExitStack() as stack:
+        if storage is None:
+            await stack.enter_async_context(azurite_if_needed(settings.storage, environment, say))
+            storage = make_storage(settings.storage, clock, ids)
+        await storage.open()
+        stack.push_async_callback(storage.close)
+        host, background = await _assemble(settings, storage, clock, ids, stack)
+        group = await stack.enter_async_context(_supervised())
+        background.group = group
+        ready = asyncio.Event()
+        engine = group.create_task(host.engine.run(ready), name="engine")
+        await _first(ready, engine)
+        try:
+            yield host
+        finally:
+            await host.server.stop()
+            engine.cancel()
+
+
+class _Background:
+    """Starts what nobody waits for as a child of the host."""
+
+    def __init__(self) -> None:
+        self.group: asyncio.TaskGroup | None = None
+
+    def __call__(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        if self.group is None:
+            work.close()
+            return
+        self.group.create_task(_quietly(work), name=name)
+
+
+async def _quietly(work: Coroutine[Any, Any, Any]) -> None:
+    """The failure of a function called in the background has been logged where it happened."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 - user code
+        _log.debug("a background call failed: %s", error, extra=fields("request_failed"))
+
+
+@asynccontextmanager
+async def _supervised() -> AsyncGenerator[asyncio.TaskGroup]:
+    """A task group whose one failure is raised as itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
+
+
+async def _first(ready: asyncio.Event, engine: asyncio.Task[None]) -> None:
+    """Wait until the engine is ready; if it ends before, raise what ended it."""
+    waiter = asyncio.ensure_future(ready.wait())
+    try:
+        await asyncio.wait({waiter, engine}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
+    if engine.done():
+        await engine
+
+
+async def _assemble(
+    settings: Settings, storage: Storage, clock: Clock, ids: IdSource, stack: AsyncExitStack
+) -> tuple[Host, _Background]:
+    registry = Registry()
+    install_fast_timestamps()
+    app = load_app(settings.app, registry)
+    routes = build_routes(app, settings.http.route_prefix)
+    urls = Urls(settings, _prefix(settings, app))
+    hub = TaskHub(storage, settings.hub, ids.hex32)
+    box: list[Clients] = []
+    services = Services(client_urls=urls, starter=lambda h, c: box[0].client(h, c))
+    invoker = Invoker(
+        registry,
+        services,
+        ids=ids,
+        clock=clock,
+        threads=settings.app.thread_count,
+        time_limit=settings.app.function_timeout,
+    )
+    stack.callback(invoker.close)
+    engine = _engine(settings, app, hub, invoker, clock, ids)
+    clients = Clients(engine.client, settings, storage, clock, ids)
+    clients.orchestrators = _names(app, TriggerKind.ORCHESTRATION)
+    clients.entities = _names(app, TriggerKind.ENTITY)
+    box.append(clients)
+    background = _Background()
+    server = _server(settings, app, routes, invoker, clients, engine, background, clock)
+    await server.start_rpc()
+    stack.push_async_callback(server.stop)
+    await server.start()
+    urls.rpc_base_url = server.rpc_base_url
+    urls.port = server.port
+    host = Host(
+        settings=settings,
+        app=app,
+        routes=routes,
+        server=server,
+        engine=engine,
+        links=urls.links(),
+        storage=storage,
+    )
+    return host, background
+
+
+def _prefix(settings: Settings, app: FunctionApp) -> str:
+    """Which scheme links carry: what the flag says, else that of the documents the app was written against."""
+    choice = settings.http.management_urls
+    if choice is ManagementUrls.AUTO:
+        choice = ManagementUrls.ADMIN if app.uses_2018_names else ManagementUrls.WEBHOOKS
+    return ADMIN if choice is ManagementUrls.ADMIN else WEBHOOKS
+
+
+def _names(app: FunctionApp, kind: TriggerKind) -> tuple[str, ...]:
+    return tuple(function.spec.durable_name for function in app.of_kind(kind))
+
+
+def _by_lower(names: Sequence[str]) -> dict[str, str]:
+    return {name.lower(): name for name in names}
+
+
+def _engine(
+    settings: Settings,
+    app: FunctionApp,
+    hub: TaskHub,
+    invoker: Invoker,
+    clock: Clock,
+    ids: IdSource,
+) -> Engine:
+    orchestrators = Orchestrators(
+        [
+            OrchestratorFunction(
+                name=f.spec.durable_name, handle=f.callable, file=str(f.spec.script)
+            )
+            for f in app.of_kind(TriggerKind.ORCHESTRATION)
+        ],
+        context_settings(settings.hub),
+        always_replay=settings.always_replay,
+    )
+    activities = Activities(
+        {f.spec.durable_name: f for f in app.of_kind(TriggerKind.ACTIVITY)}, invoker
+    )
+    rules = Rules(
+        activities=_by_lower(_names(app, TriggerKind.ACTIVITY)),
+        orchestrators=_by_lower(_names(app, TriggerKind.ORCHESTRATION)),
+        entities=_by_lower(_names(app, TriggerKind.ENTITY)),
+        max_actions=settings.hub.max_orchestration_actions,
+        max_short_timer=settings.hub.max_short_timer,
+        long_timer_interval=settings.hub.long_timer_interval,
+        refuses_unknown=True,
+    )
+    return Engine(
+        hub,
+        orchestrators,
+        activities,
+        EpisodeSettings(rules=rules, store_inputs=settings.hub.store_inputs_in_history),
+        clock=clock,
+        ids=ids,
+        sessions_max=settings.sticky_sessions_max,
+    )
+
+
+def context_settings(hub: HubSettings) -> ContextSettings:
+    """What orchestrators are told of the settings."""
+    return ContextSettings(
+        long_timer_interval=hub.long_timer_interval,
+        max_short_timer=hub.max_short_timer,
+        default_http_sleep=hub.default_http_sleep,
+    )
+
+
+def _server(
+    settings: Settings,
+    app: FunctionApp,
+    routes: RouteTable,
+    invoker: Invoker,
+    clients: Clients,
+    engine: Engine,
+    background: _Background,
+    clock: Clock,
+) -> HttpServer:
+    began = clock.monotonic()
+
+    def uptime_ms() -> int:
+        return timedelta(seconds=clock.monotonic() - began) // timedelta(milliseconds=1)
+
+    management = ManagementApi(
+        clients,
+        connection=settings.storage.connection,
+        code=None,
+        use_forwarded_host=settings.http.use_forwarded_host,
+    )
+    admin = AdminApi(
+        app,
+        routes,
+        invoker,
+        is_ready=lambda: engine.is_ready,
+        uptime_ms=uptime_ms,
+        background=background,
+        version=product_version(),
+    )
+    functions = HttpFunctions(routes, invoker, HttpValues())
+    return HttpServer(settings.http, management, functions, admin)

@@ -1,0 +1,142 @@
+"""Everything that runs for one hub in this process, under one task group."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from emulator.core.episode import EpisodeSettings
+from emulator.core.ids import InstanceId
+from emulator.engine.activity_worker import ActivityWorker
+from emulator.engine.client import HubClient
+from emulator.engine.clock import Clock, IdSource
+from emulator.engine.courier import Courier
+from emulator.engine.orchestration_worker import OrchestrationWorker
+from emulator.engine.outage import Outage
+from emulator.engine.partition_loop import PartitionLoop
+from emulator.engine.partition_manager import PartitionManager
+from emulator.engine.ports import ActivityRunner, OrchestratorRunner
+from emulator.engine.session import Session
+from emulator.hub.task_hub import TaskHub
+
+ACTIVITY_DRAIN_S: Final = 5.0
+"""How long running activities may take to end when the host stops."""
+_LOOK_AGAIN_S: Final = 0.02
+
+
+class Engine:
+    """Orchestrations and activities of one hub."""
+
+    def __init__(
+        self,
+        hub: TaskHub,
+        orchestrators: OrchestratorRunner,
+        activities: ActivityRunner,
+        episode: EpisodeSettings,
+        *,
+        clock: Clock,
+        ids: IdSource,
+        sessions_max: int,
+    ) -> None:
+        """Wire everything; nothing runs before run()."""
+        self._hub = hub
+        self._clock = clock
+        self._ids = ids
+        self._sessions_max = sessions_max
+        self._outage = Outage(hub.storage.description)
+        self.courier = Courier(hub, clock, ids)
+        self._ready: asyncio.Queue[tuple[PartitionLoop, Session]] = asyncio.Queue()
+        self._activities = ActivityWorker(
+            hub, activities, self.courier, clock=clock, ids=ids, outage=self._outage
+        )
+        self._orchestrations = OrchestrationWorker(
+            hub, orchestrators, self.courier, episode, clock=clock, ids=ids, outage=self._outage
+        )
+        self.partitions = PartitionManager(
+            hub, self._new_loop, clock=clock, outage=self._outage, on_change=self._route_partitions
+        )
+        self.client = HubClient(
+            hub, self.courier, clock=clock, ids=ids, on_purge=self._forget_instance
+        )
+        self._routed: dict[int, PartitionLoop] = {}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether at least one partition is read here, or another worker has them all."""
+        return bool(self.partitions.owned) or self.partitions.passes > 0
+
+    async def run(self, started: asyncio.Event | None = None) -> None:
+        """Work until cancelled, then drain: give partitions and messages back.
+
+        Args:
+            started: set when the first partitions are read.
+
+        Raises:
+            StorageError: the hub could not be created.
+        """
+        await self._hub.ensure()
+        self.courier.set_activities(self._activities)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._activities.run(), name="activities")
+                for number in range(self._hub.settings.max_concurrent_orchestrations):
+                    group.create_task(self._work(), name=f"orchestrations {number}")
+                group.create_task(self.partitions.run(), name="partitions")
+                while not self.is_ready:
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+                if started is not None:
+                    started.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    await asyncio.shield(self._drain())
+        finally:
+            self.courier.set_activities(None)
+
+    async def _work(self) -> None:
+        while True:
+            loop, session = await self._ready.get()
+            await self._orchestrations.handle(loop, session)
+
+    async def _drain(self) -> None:
+        """Stop taking work, let what runs end for a while, give the rest back."""
+        self.courier.set_activities(None)
+        await self._activities.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ACTIVITY_DRAIN_S):
+                while self._activities.is_busy:
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+        await self._activities.give_back()
+        await self.partitions.stop()
+
+    def _new_loop(self, index: int) -> PartitionLoop:
+        return PartitionLoop(
+            index,
+            self._hub.control_queues[index],
+            self._hub.settings,
+            self._enqueue,
+            clock=self._clock,
+            ids=self._ids,
+            outage=self._outage,
+            sessions_max=self._sessions_max,
+        )
+
+    def _enqueue(self, loop: PartitionLoop, session: Session) -> None:
+        self._ready.put_nowait((loop, session))
+
+    def _route_partitions(self) -> None:
+        """Let the courier hand messages to the loops that run now."""
+        running = {loop.index: loop for loop in self.partitions.owned}
+        for index in set(self._routed) - set(running):
+            self.courier.remove_partition(index)
+        for index, loop in running.items():
+            self.courier.add_partition(index, loop)
+        self._routed = running
+
+    def _forget_instance(self, instance: InstanceId) -> None:
+        """Drop what is known of an instance whose rows a client of ours has changed."""
+        for loop in self.partitions.owned:
+            for session in loop.sessions:
+                if session.instance == instance and not session.busy:
+                    session.forget()

@@ -1,0 +1,145 @@
+"""Endpoints of the host itself: the landing page, readiness, the list of functions, and running one by name.
+
+Source: reference functions-host.md 4.6.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final, Protocol, cast
+
+from emulator.core.json_text import compact
+from emulator.host.binding_api import TriggerKind
+from emulator.host.function_app import FunctionApp, LoadedFunction
+from emulator.http.functions import REASON, InvokerLike, RouteTable
+from emulator.http.messages import ApiRequest, ApiResponse, answer, empty
+
+HOME: Final = (
+    "<!DOCTYPE html><html><head><title>Your Functions 4.0 app is up and running</title></head>"
+    "<body><h1>Your Functions 4.0 app is up and running</h1></body></html>"
+)
+
+
+class Background(Protocol):
+    """Runs something that nobody waits for, as a child of the host."""
+
+    def __call__(self, work: Any, name: str) -> None:  # noqa: ANN401 - a coroutine
+        """Start it."""
+        ...
+
+
+class AdminApi:
+    """`/admin/...`."""
+
+    def __init__(
+        self,
+        app: FunctionApp,
+        table: RouteTable,
+        invoker: InvokerLike,
+        *,
+        is_ready: Callable[[], bool],
+        uptime_ms: Callable[[], int],
+        background: Background,
+        version: str,
+    ) -> None:
+        """Serve one app.
+
+        Args:
+            is_ready: whether leases and listeners are up.
+        """
+        self._app = app
+        self._routes = {r.function.name: r for r in table.routes}
+        self._failures = {f.name.lower(): f.message for f in (*app.failures, *table.failures)}
+        self._invoker = invoker
+        self._is_ready = is_ready
+        self._uptime_ms = uptime_ms
+        self._background = background
+        self._version = version
+
+    async def handle(self, request: ApiRequest) -> ApiResponse:
+        """Answer a request below /admin."""
+        segments = request.path.split("/")
+        match (request.method, [segment.lower() for segment in segments]):
+            case ("GET" | "POST", ["host", "ping"]):
+                return empty(200)
+            case ("GET", ["host", "status"]):
+                return answer(200, self._status())
+            case ("GET", ["functions"]):
+                return answer(200, [self._describe(f, request) for f in self._app.functions])
+            case ("GET", ["functions", _]):
+                function = self._app.find(segments[1])
+                return answer(200, self._describe(function, request)) if function else empty(404)
+            case ("GET", ["functions", name, "status"]):
+                return self._function_status(name)
+            case ("POST", ["functions", _]):
+                return self._run(segments[1], request)
+            case _:
+                return empty(404)
+
+    def _status(self) -> dict[str, object]:
+        return {
+            "id": "durable-functions-emulator",
+            "state": "Running" if self._is_ready() else "Starting",
+            "version": self._version,
+            "versionDetails": self._version,
+            "platformVersion": "",
+            "processUptime": self._uptime_ms(),
+            "functionAppContentEditingState": "NotAllowed",
+        }
+
+    def _function_status(self, name: str) -> ApiResponse:
+        if name in self._failures:
+            return answer(200, {"errors": [self._failures[name]]})
+        return answer(200, {}) if self._app.find(name) else empty(404)
+
+    def _describe(self, function: LoadedFunction, request: ApiRequest) -> dict[str, object]:
+        spec = function.spec
+        route = self._routes.get(function.name)
+        bindings = [dict(b.properties) for b in spec.bindings]
+        return {
+            "name": function.name,
+            "script_root_path_href": None,
+            "script_href": None,
+            "config_href": None,
+            "test_data_href": None,
+            "href": f"{request.origin}/admin/functions/{function.name}",
+            "invoke_url_template": f"{request.origin}/{route.path}".lower() if route else None,
+            "language": "python",
+            "config": {
+                "name": function.name,
+                "entryPoint": spec.entry_point,
+                "scriptFile": spec.script.name,
+                "language": "python",
+                "functionDirectory": str(spec.directory),
+                "bindings": bindings,
+            },
+            "files": None,
+            "test_data": None,
+            "isDisabled": False,
+            "isDirect": False,
+            "isProxy": False,
+        }
+
+    def _run(self, name: str, request: ApiRequest) -> ApiResponse:
+        """Run a function in the background with a given input, which is always text."""
+        function = self._app.find(name)
+        if function is None:
+            return empty(404)
+        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media != "application/json":
+            return empty(415)
+        try:
+            body: object = json.loads(request.body or b"null")
+        except ValueError:
+            return empty(400)
+        if not isinstance(body, dict):
+            return empty(400)
+        value = cast("dict[str, object]", body).get("input")
+        text = value if isinstance(value, str) or value is None else compact(value)
+        kind = function.spec.trigger.kind
+        if kind in (TriggerKind.MANUAL, TriggerKind.ACTIVITY):
+            self._background(
+                self._invoker.invoke(function, text, reason=REASON), f"admin call of {name}"
+            )
+        return empty(202)

@@ -1,0 +1,254 @@
+"""The servers: the public listener and the local RPC listener, over aiohttp."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from aiohttp import web
+
+from emulator.errors import ConfigError
+from emulator.http.admin import HOME, AdminApi
+from emulator.http.functions import HttpFunctions, HttpRoute
+from emulator.http.management import ManagementApi
+from emulator.http.messages import ApiRequest, ApiResponse
+from emulator.http.queries import Query
+from emulator.http.urls import ADMIN, RPC, WEBHOOKS
+from emulator.log import fields, get_logger
+from emulator.settings import HttpSettings
+
+_log = get_logger(__name__)
+SHUTDOWN_S: Final = 2.0
+_WEBHOOK_METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS"})
+
+
+class HttpServer:
+    """Both listeners of a host."""
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        management: ManagementApi,
+        functions: HttpFunctions,
+        admin: AdminApi,
+    ) -> None:
+        """Nothing listens before start()."""
+        self._settings = settings
+        self._management = management
+        self._functions = functions
+        self._admin = admin
+        self._runners: list[web.AppRunner] = []
+        self.port = settings.port
+        self.rpc_port = settings.rpc_port
+
+    @property
+    def rpc_base_url(self) -> str:
+        """Where the SDK's client sends its calls."""
+        return f"http://127.0.0.1:{self.rpc_port}{RPC}/"
+
+    async def start_rpc(self) -> None:
+        """Open the local RPC listener, on its usual port or, if that is taken, any free one."""
+        for port in (self._settings.rpc_port, 0):
+            try:
+                self.rpc_port = await self._listen(self._handle_rpc, "127.0.0.1", port)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or port == 0:
+                    raise
+            else:
+                _log.info(
+                    "Opened local http RPC endpoint: %s",
+                    self.rpc_base_url,
+                    extra=fields("listener_opened"),
+                )
+                return
+
+    async def start(self) -> None:
+        """Open the public listener.
+
+        Raises:
+            ConfigError: the port is taken or the address is not one of this machine's.
+        """
+        try:
+            self.port = await self._listen(
+                self._handle, self._settings.address, self._settings.port
+            )
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise ConfigError(
+                    f"Port {self._settings.port} is unavailable. Close the process using that port, or specify "
+                    "another port using --port [-p]."
+                ) from error
+            raise ConfigError(
+                f"cannot listen on {self._settings.address}, port {self._settings.port}: {error.strerror}. Use an "
+                "address of this machine, such as 127.0.0.1"
+            ) from error
+
+    async def stop(self) -> None:
+        """Close both listeners; requests in flight get a moment to end."""
+        for runner in self._runners:
+            await runner.cleanup()
+        self._runners.clear()
+
+    async def _listen(self, handler: Any, address: str, port: int) -> int:  # noqa: ANN401
+        app = web.Application(client_max_size=self._settings.max_body_bytes)
+        app.router.add_route("*", "/{tail:.*}", handler)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=False
+        )
+        await runner.setup()
+        site = web.TCPSite(runner, address, port, reuse_address=True)
+        try:
+            await site.start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runners.append(runner)
+        return int(runner.addresses[0][1])
+
+    # --- requests ---------------------------------------------------------------------------------------------
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        preflight = self._preflight(request)
+        if preflight is not None:
+            return preflight
+        response = await self._answer(request)
+        response.headers.update(self._cors_headers(request))
+        return response
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        path = _raw_path(request)
+        lowered = path.lower()
+        for prefix in (WEBHOOKS, ADMIN):
+            if lowered == prefix.lower() or lowered.startswith(f"{prefix.lower()}/"):
+                if request.method not in _WEBHOOK_METHODS:
+                    return web.Response(status=404)
+                return await self._manage(request, path[len(prefix) :], prefix)
+        if lowered.startswith("/admin/"):
+            admin = await _api_request(request, path[len("/admin/") :], "", is_rpc=False)
+            return _response(await self._admin.handle(admin))
+        found = self._functions.table.find(request.method, path)
+        if found is not None:
+            return await self._call(request, *found)
+        if path in ("", "/") and request.method == "GET":
+            return web.Response(text=HOME, content_type="text/html")
+        return web.Response(status=404)
+
+    async def _handle_rpc(self, request: web.Request) -> web.StreamResponse:
+        path = _raw_path(request)
+        if not path.lower().startswith(RPC):
+            return web.Response(status=404)
+        return await self._manage(request, path[len(RPC) :], WEBHOOKS, is_rpc=True)
+
+    async def _manage(
+        self, request: web.Request, rest: str, prefix: str, *, is_rpc: bool = False
+    ) -> web.Response:
+        api = await _api_request(request, rest, prefix, is_rpc=is_rpc)
+        return _response(await self._management.handle(api))
+
+    async def _call(
+        self, request: web.Request, route: HttpRoute, route_params: Mapping[str, str]
+    ) -> web.Response:
+        headers: dict[str, str] = {}
+        for name, value in request.headers.items():
+            key = name.lower()
+            headers[key] = f"{headers[key]},{value}" if key in headers else value
+        query: dict[str, str] = {}
+        for name, value in parse_qsl(_raw_query(request), keep_blank_values=True):
+            query[name] = f"{query[name]},{value}" if name in query else value
+        value = await self._functions.call(
+            route,
+            method=request.method,
+            url=_url(request),
+            headers=headers,
+            query=query,
+            route_params=route_params,
+            body=await request.read(),
+        )
+        if value is None:
+            return web.Response(status=500)
+        response = web.Response(status=value.status, body=value.body)
+        for name, text in {**value.headers, **self._settings.custom_headers}.items():
+            response.headers[name] = text
+        for cookie in value.cookies:
+            response.headers.add("Set-Cookie", cookie)
+        return response
+
+    # --- CORS -------------------------------------------------------------------------------------------------
+
+    def _cors_headers(self, request: web.Request) -> dict[str, str]:
+        origin = request.headers.get("Origin")
+        allowed = self._settings.cors_origins
+        if not origin or not allowed or ("*" not in allowed and origin not in allowed):
+            return {}
+        headers = {"Access-Control-Allow-Origin": "*" if "*" in allowed else origin}
+        if self._settings.cors_credentials:
+            headers["Access-Control-Allow-Credentials"] = "true"
+            headers["Access-Control-Allow-Origin"] = origin
+        return headers
+
+    def _preflight(self, request: web.Request) -> web.Response | None:
+        if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
+            return None
+        headers = self._cors_headers(request)
+        if not headers:
+            return None
+        headers["Access-Control-Allow-Methods"] = request.headers["Access-Control-Request-Method"]
+        wanted = request.headers.get("Access-Control-Request-Headers")
+        if wanted:
+            headers["Access-Control-Allow-Headers"] = wanted
+        return web.Response(status=204, headers=headers)
+
+
+def _raw_path(request: web.Request) -> str:
+    return request.raw_path.partition("?")[0]
+
+
+def _raw_query(request: web.Request) -> str:
+    return request.raw_path.partition("?")[2]
+
+
+def _origin(request: web.Request) -> str:
+    return f"{request.scheme}://{request.host}"
+
+
+def _url(request: web.Request) -> str:
+    return f"{_origin(request)}{request.raw_path}"
+
+
+async def _api_request(request: web.Request, rest: str, prefix: str, *, is_rpc: bool) -> ApiRequest:
+    return ApiRequest(
+        method=request.method,
+        path=decode_path(rest),
+        query=Query(_raw_query(request)),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=await request.read(),
+        url=_url(request),
+        origin=_origin(request),
+        prefix=prefix,
+        is_rpc=is_rpc,
+    )
+
+
+def decode_path(raw: str) -> str:
+    """What follows a prefix: dots resolved, decoded once (+ is a blank), no slashes at either end."""
+    kept: list[str] = []
+    for segment in raw.split("/"):
+        if segment == "..":
+            if kept:
+                kept.pop()
+        elif segment != ".":
+            kept.append(segment)
+    text = "/".join(kept).replace("+", " ")
+    return unquote_to_bytes(text).decode("utf-8", "replace").strip("/")
+
+
+def _response(answer: ApiResponse) -> web.Response:
+    headers = dict(answer.headers)
+    if answer.body is None:
+        return web.Response(status=answer.status, headers=headers)
+    headers["Content-Type"] = answer.content_type or ""
+    return web.Response(
+        status=answer.status, body=answer.body.encode("utf-8", "surrogatepass"), headers=headers
+    )

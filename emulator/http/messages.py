@@ -1,0 +1,58 @@
+"""Requests and answers of the management API as plain values, whatever server carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from emulator.core.json_text import compact
+from emulator.http.bodies import JSON_TYPE
+from emulator.http.queries import Query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRequest:
+    """One request.
+
+    Attributes:
+        path: what follows the prefix, decoded once, without slashes at either end.
+        headers: by lower-case name.
+        url: the full address, query included.
+        origin: scheme, host and port of the request.
+        prefix: the prefix that links in the answer carry.
+        is_rpc: whether it came to the local RPC listener.
+    """
+
+    method: str
+    path: str
+    query: Query
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+    origin: str
+    prefix: str
+    is_rpc: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiResponse:
+    """One answer; no body means none, and no content type."""
+
+    status: int
+    body: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def content_type(self) -> str | None:
+        """Of the body."""
+        return None if self.body is None else JSON_TYPE
+
+
+def empty(status: int) -> ApiResponse:
+    """An answer without a body."""
+    return ApiResponse(status=status)
+
+
+def answer(status: int, value: object, headers: Mapping[str, str] | None = None) -> ApiResponse:
+    """An answer with a JSON body."""
+    return ApiResponse(status=status, body=compact(value), headers=headers or {})

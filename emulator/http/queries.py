@@ -1,0 +1,146 @@
+"""Query strings under the rules of the real API. Pure. Source: reference http-api.md 1.2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import parse_qsl
+
+from emulator.core.instant import MIN_INSTANT, Instant
+from emulator.core.status import STATUS_BY_NUMBER, RuntimeStatus
+from emulator.errors import InvalidRequestError
+
+_ISO: Final = re.compile(
+    r"(\d{1,4})-(\d{1,2})-(\d{1,2})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,7}))?)?)?\s*"
+    r"(Z|[+-]\d{2}:?\d{2})?",
+    re.IGNORECASE,
+)
+_US: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?:\s+(\d{1,2}):(\d{2})(?::(\d{2}))?)?")
+_INTEGER: Final = re.compile(r"[+-]?\d+")
+
+
+class Query:
+    """The parameters of a request: names without case, repeated values joined with a comma."""
+
+    def __init__(self, text: str) -> None:
+        """Parse a query string."""
+        self._values: dict[str, str] = {}
+        for name, value in parse_qsl(text, keep_blank_values=True, errors="replace"):
+            key = name.strip().lower()
+            trimmed = value.strip()
+            known = self._values.get(key)
+            self._values[key] = trimmed if known is None else f"{known},{trimmed}"
+
+    def text(self, name: str) -> str | None:
+        """A value; None if the parameter is absent."""
+        return self._values.get(name.lower())
+
+    def given(self, name: str) -> str | None:
+        """A value that is not blank."""
+        return self.text(name) or None
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """True or false in any case; anything else counts as absent."""
+        value = (self.text(name) or "").lower()
+        return value == "true" if value in ("true", "false") else default
+
+    def number(self, name: str) -> int | None:
+        """A whole number; anything else counts as absent."""
+        value = self.text(name) or ""
+        return int(value) if _INTEGER.fullmatch(value) else None
+
+    def seconds(self, name: str) -> timedelta | None:
+        """A number of seconds; anything else counts as absent."""
+        try:
+            return timedelta(seconds=float(self.text(name) or ""))
+        except (ValueError, OverflowError):
+            return None
+
+    def instant(self, name: str) -> Instant | None:
+        """A time; anything else counts as absent."""
+        return parse_time(self.text(name) or "")
+
+    def statuses(self, name: str) -> frozenset[RuntimeStatus] | None:
+        """States by name or number; None if none is named. A number without a name matches nothing.
+
+        Raises:
+            InvalidRequestError: it names the state Unknown.
+        """
+        return parse_statuses(self.text(name))
+
+    @property
+    def all(self) -> Mapping[str, str]:
+        """All values by lower-case name."""
+        return self._values
+
+
+def parse_statuses(text: str | None) -> frozenset[RuntimeStatus] | None:
+    """See Query.statuses."""
+    found: set[RuntimeStatus] = set()
+    named = False
+    for item in (text or "").split(","):
+        word = item.strip()
+        if word in ("Unknown", "-1"):
+            raise InvalidRequestError("Requested value 'Unknown' was not found.")
+        if word in RuntimeStatus.__members__.values():
+            found.add(RuntimeStatus(word))
+        elif word.isdigit():
+            named = True
+            if int(word) in STATUS_BY_NUMBER:
+                found.add(STATUS_BY_NUMBER[int(word)])
+    return frozenset(found) if found or named else None
+
+
+def parse_time(text: str) -> Instant | None:
+    """A time in the forms that .NET's general parser takes; no zone means UTC. None if it is none."""
+    try:
+        return _parse_time(text.strip())
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
+def _parse_time(text: str) -> Instant | None:
+    match = _ISO.fullmatch(text)
+    if match is not None:
+        year, month, day, hour, minute, second, fraction, zone = match.groups()
+        moment = datetime(
+            int(year),
+            int(month),
+            int(day),
+            int(hour or 0),
+            int(minute or 0),
+            int(second or 0),
+            tzinfo=UTC,
+        )
+        ticks = int((fraction or "0").ljust(7, "0"))
+        return Instant(Instant.from_datetime(moment) - _offset_ticks(zone) + ticks)
+    match = _US.fullmatch(text)
+    if match is not None:
+        month, day, year, hour, minute, second = match.groups()
+        moment = datetime(
+            int(year),
+            int(month),
+            int(day),
+            int(hour or 0),
+            int(minute or 0),
+            int(second or 0),
+            tzinfo=UTC,
+        )
+        return Instant.from_datetime(moment)
+    return Instant.from_datetime(parsedate_to_datetime(text)) if "," in text else None
+
+
+def _offset_ticks(zone: str | None) -> int:
+    if not zone or zone in "Zz":
+        return 0
+    digits = zone[1:].replace(":", "")
+    minutes = int(digits[:2]) * 60 + int(digits[2:])
+    return (-1 if zone[0] == "-" else 1) * minutes * 60 * 10_000_000
+
+
+def bound(moment: Instant | None) -> Instant | None:
+    """A bound of a listing: the beginning of time is none."""
+    return None if moment is None or moment == MIN_INSTANT else moment
