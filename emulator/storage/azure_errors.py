@@ -1,15 +1,21 @@
-"""Errors of the storage SDKs as ours: one table, most specific first."""
+"""Errors of the storage SDKs as ours: one table, most specific first.
+
+The service's own code says most, the HTTP status less, the SDK's exception class least; they are asked in that order.
+Messages name the operation, the status and the code, and never what was sent: a request carries signatures.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, NoReturn
+from enum import Enum
+from typing import Final, NoReturn, cast
 
 from azure.core import exceptions as azure
 
 from emulator.errors import (
-    ConfigError,
     ConflictError,
     EtagMismatchError,
     LeaseLostError,
@@ -20,9 +26,10 @@ from emulator.errors import (
     TransientStorageError,
 )
 
-BY_CODE: Final[dict[str, type[StorageError]]] = {
+ErrorClass = type[StorageError]
+
+BY_CODE: Final[Mapping[str, ErrorClass]] = {
     "PopReceiptMismatch": PopReceiptMismatchError,
-    "MessageNotFound": NotFoundError,
     "LeaseAlreadyPresent": LeaseLostError,
     "LeaseIdMissing": LeaseLostError,
     "LeaseIdMismatchWithBlobOperation": LeaseLostError,
@@ -31,11 +38,10 @@ BY_CODE: Final[dict[str, type[StorageError]]] = {
     "LeaseNotPresentWithBlobOperation": LeaseLostError,
     "LeaseNotPresentWithContainerOperation": LeaseLostError,
     "LeaseNotPresentWithLeaseOperation": LeaseLostError,
+    "LeaseIsBreakingAndCannotBeAcquired": LeaseLostError,
+    "LeaseIsBreakingAndCannotBeChanged": LeaseLostError,
     "LeaseIsBrokenAndCannotBeRenewed": LeaseLostError,
     "LeaseLost": LeaseLostError,
-    "UpdateConditionNotSatisfied": EtagMismatchError,
-    "ConditionNotMet": EtagMismatchError,
-    "EntityAlreadyExists": ConflictError,
     "RequestBodyTooLarge": PayloadTooLargeError,
     "MessageTooLarge": PayloadTooLargeError,
     "EntityTooLarge": PayloadTooLargeError,
@@ -47,9 +53,12 @@ BY_CODE: Final[dict[str, type[StorageError]]] = {
     "TableBeingDeleted": TransientStorageError,
     "ContainerBeingDeleted": TransientStorageError,
 }
-"""By the service's own error code, which says more than the status."""
+"""By the service's own error code, where that says more than the status. A deleted queue, table or container stays
+409 for half a minute and can be made again after: that is no conflict."""
 
-BY_STATUS: Final[dict[int, type[StorageError]]] = {
+BY_STATUS: Final[Mapping[int, ErrorClass]] = {
+    401: StorageError,
+    403: StorageError,
     404: NotFoundError,
     408: TransientStorageError,
     409: ConflictError,
@@ -62,27 +71,33 @@ BY_STATUS: Final[dict[int, type[StorageError]]] = {
     504: TransientStorageError,
 }
 
-BY_CLASS: Final[tuple[tuple[type[Exception], type[Exception]], ...]] = (
-    (azure.ClientAuthenticationError, ConfigError),
+BY_CLASS: Final[tuple[tuple[type[Exception], ErrorClass], ...]] = (
     (azure.ResourceExistsError, ConflictError),
     (azure.ResourceNotFoundError, NotFoundError),
     (azure.ResourceModifiedError, EtagMismatchError),
     (azure.ResourceNotModifiedError, EtagMismatchError),
+    (azure.ClientAuthenticationError, StorageError),
+    (azure.TooManyRedirectsError, StorageError),
+    (azure.ODataV4Error, StorageError),
+    (azure.IncompleteReadError, TransientStorageError),
+    (azure.DecodeError, TransientStorageError),
+    (azure.HttpResponseError, StorageError),
     (azure.ServiceRequestTimeoutError, TransientStorageError),
     (azure.ServiceResponseTimeoutError, TransientStorageError),
     (azure.ServiceRequestError, TransientStorageError),
     (azure.ServiceResponseError, TransientStorageError),
-    (azure.IncompleteReadError, TransientStorageError),
-    (azure.DecodeError, TransientStorageError),
-    (azure.TooManyRedirectsError, TransientStorageError),
-    (azure.ODataV4Error, StorageError),
     (azure.StreamConsumedError, TransientStorageError),
     (azure.StreamClosedError, TransientStorageError),
     (azure.ResponseNotReadError, TransientStorageError),
-    (azure.HttpResponseError, StorageError),
     (azure.AzureError, StorageError),
+    (azure.DeserializationError, TransientStorageError),
+    (azure.SerializationError, StorageError),
 )
-"""By the SDK's exception class, where neither code nor status decides."""
+"""By the SDK's exception class, where neither code nor status decides. An answer that cannot be read counts as none."""
+
+FOREIGN: Final = tuple(theirs for theirs, _ in BY_CLASS)
+_REFUSED: Final = frozenset({401, 403})
+_QUERY: Final = re.compile(r"\?\S*")
 
 
 @contextmanager
@@ -90,44 +105,74 @@ def mapped(what: str) -> Iterator[None]:
     """Turn the SDK's errors into ours. `what` says what was tried, without secrets."""
     try:
         yield
-    except azure.AzureError as error:
+    except FOREIGN as error:
         raise_mapped(error, what)
 
 
-def raise_mapped(error: azure.AzureError, what: str) -> NoReturn:
-    """Raise our error for one of the SDK's."""
+def raise_mapped(error: Exception, what: str) -> NoReturn:
+    """Raise our error for one of the SDK's, with the place of the refused write if it was a transaction."""
     ours = our_class(error)
-    index = getattr(error, "index", None)
     text = f"{what}: {_reason(error)}"
-    if ours is ConflictError:
-        raise ConflictError(text, failed_index=index) from error
-    if ours is EtagMismatchError:
-        raise EtagMismatchError(text, failed_index=index) from error
+    if ours is ConflictError or ours is EtagMismatchError:
+        index = getattr(error, "index", None)
+        raise ours(text, failed_index=index if isinstance(index, int) else None) from error
     raise ours(text) from error
 
 
-def our_class(error: azure.AzureError) -> type[Exception]:
+def our_class(error: Exception) -> ErrorClass:
     """Which of our errors stands for one of the SDK's."""
-    code = str(getattr(error, "error_code", "") or "").rpartition(".")[2]
-    found = BY_CODE.get(_camel(code))
-    if found is not None:
-        return found
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int) and status in BY_STATUS:
-        return BY_STATUS[status]
+    by_code = BY_CODE.get(code_of(error))
+    if by_code is not None:
+        return by_code
+    by_status = BY_STATUS.get(status_of(error))
+    if by_status is not None:
+        return by_status
     return next(ours for theirs, ours in BY_CLASS if isinstance(error, theirs))
 
 
-def _camel(code: str) -> str:
-    if "_" not in code and not code.isupper():
-        return code
-    return "".join(part.capitalize() for part in code.split("_"))
+def is_refused(error: StorageError) -> bool:
+    """Whether the service did not accept the credential (rather than the request)."""
+    cause = error.__cause__
+    return isinstance(cause, azure.ClientAuthenticationError) or (
+        cause is not None and status_of(cause) in _REFUSED
+    )
 
 
-def _reason(error: azure.AzureError) -> str:
-    """One line without the request's headers."""
-    code = getattr(error, "error_code", None)
+def status_of(error: BaseException) -> int:
+    """The HTTP status of the answer; 0 if there was none."""
     status = getattr(error, "status_code", None)
-    first = str(error.message).strip().splitlines()[0] if str(error.message).strip() else ""
-    known = f" ({code})" if code else ""
-    return f"HTTP {status}{known}" if status else f"{type(error).__name__}: {first}"
+    return status if isinstance(status, int) else 0
+
+
+def code_of(error: BaseException) -> str:
+    """The service's error code, such as `EntityAlreadyExists`; empty if it gave none.
+
+    The SDK knows it from some calls only; else it stands in a header, or, from the Table service, in the body.
+    """
+    known = getattr(error, "error_code", None)
+    if known:
+        return str(known.value if isinstance(known, Enum) else known)
+    if not isinstance(error, azure.HttpResponseError) or error.response is None:
+        return ""
+    header = error.response.headers.get("x-ms-error-code")
+    return str(header) if header else _code_in_body(error.response.text())
+
+
+def _code_in_body(text: str) -> str:
+    try:
+        body: object = json.loads(text)
+    except ValueError:
+        return ""
+    inner = cast(dict[str, object], body).get("odata.error") if isinstance(body, dict) else None
+    return str(cast(dict[str, object], inner).get("code", "")) if isinstance(inner, dict) else ""
+
+
+def _reason(error: Exception) -> str:
+    """One line without addresses' queries, where signatures stand."""
+    status, code = status_of(error), code_of(error)
+    if status:
+        return f"HTTP {status} ({code})" if code else f"HTTP {status}"
+    lines = str(error).strip().splitlines()
+    return (
+        f"{type(error).__name__}: {_QUERY.sub('?...', lines[0])}" if lines else type(error).__name__
+    )
