@@ -53,7 +53,8 @@ class EventSpec:
     @property
     def type_name(self) -> str:
         """`$type` in a message."""
-        return f"DurableTask.Core.History.{self.name}Event"
+        suffix = "" if self.cls is e.GenericEvent else "Event"
+        return f"DurableTask.Core.History.{self.name}{suffix}"
 
 
 def _text(name: str, attribute: str) -> Member:

@@ -29,7 +29,7 @@ def encode(event: HistoryEvent, execution: ExecutionId) -> dict[str, Value]:
     """Columns of a row, keys apart."""
     spec = BY_CLASS[type(event)]
     columns: dict[str, Value] = {}
-    for member in (*spec.before, *spec.members):
+    for member in (*spec.members, *spec.before):
         value = _cell(getattr(event, member.attribute), member.kind)
         if value is not None:
             columns[member.name] = value

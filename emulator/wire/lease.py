@@ -115,7 +115,7 @@ def decode_hub_info(text: str) -> HubInfo:
             created_at=Instant.parse(str(members["CreatedAt"])),
             partition_count=int(cast(int, members["PartitionCount"])),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, DecodeError) as error:
         raise DecodeError(f"taskhub.json lacks or garbles {error}") from error
 
 
