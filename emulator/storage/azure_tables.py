@@ -157,8 +157,9 @@ class AzureTables:
 
 
 def _condition(write: Write) -> dict[str, Any]:
+    """None for ANY: the SDK then sends `If-Match: *`."""
     if write.etag == ANY:
-        return {"etag": "*", "match_condition": MatchConditions.Unconditionally}
+        return {}
     return {"etag": write.etag, "match_condition": MatchConditions.IfNotModified}
 
 

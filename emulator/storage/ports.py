@@ -252,7 +252,7 @@ class RowPage:
 
 
 class TablePort(Protocol):
-    """Table service. Table names keep their case and are compared without it."""
+    """Table service. Table names keep their case; whether it matters when they are compared is up to the store."""
 
     async def create_table(self, table: str) -> bool:
         """Create the table; False if it was there already."""

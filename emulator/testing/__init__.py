@@ -1,1 +1,1 @@
-"""What tests of apps and of this product need: virtual time, the port suite, fakes. Ships with the product."""
+"""What tests of storage adapters and of hosts need: the port suite. Needs pytest; nothing at run time imports it."""

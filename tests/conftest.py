@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("emulator.testing.port_suite")
+
+from azurite import Azurite
+from emulator.testing.port_suite import Account
+from tests.support import azurite as azurite_support
+from tests.support import stores
+
+STORES = ("memory", "sqlite", "azurite")
+PERSISTENT_STORES = ("sqlite", "azurite")
+_tests_by_store: Counter[str] = Counter()
+
+
+def store_params(names: tuple[str, ...]) -> list[object]:
+    """Parameters of a fixture or test that runs on each of these stores."""
+    return [
+        pytest.param(name, marks=pytest.mark.azurite) if name == "azurite" else name for name in names
+    ]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    is_worker = hasattr(config, "workerinput")
+    if not is_worker and not config.option.collectonly and config.option.markexpr != "not azurite":
+        azurite_support.install_once()
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    yield from azurite_support.running()
+
+
+@pytest.fixture(params=store_params(STORES))
+def closed_account(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AbstractAsyncContextManager[Account]:
+    """A store of each kind, not open yet."""
+    if request.param == "memory":
+        return stores.memory_account()
+    if request.param == "sqlite":
+        return stores.sqlite_account(tmp_path / "store.db")
+    return stores.azurite_account(request.getfixturevalue("azurite"))
+
+
+@pytest.fixture
+async def account(
+    closed_account: AbstractAsyncContextManager[Account],
+) -> AsyncIterator[Account]:
+    """An open store of each kind."""
+    async with closed_account as opened:
+        yield opened
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and not report.skipped:
+        parameters = report.nodeid.partition("[")[2].rstrip("]").split("-")
+        for store in STORES:
+            if store in parameters:
+                _tests_by_store[store] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    counts = ", ".join(f"{store} {_tests_by_store[store]}" for store in STORES)
+    terminalreporter.write_line(f"tests by store: {counts}")
