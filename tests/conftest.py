@@ -22,7 +22,8 @@ _tests_by_store: Counter[str] = Counter()
 def store_params(names: tuple[str, ...]) -> list[object]:
     """Parameters of a fixture or test that runs on each of these stores."""
     return [
-        pytest.param(name, marks=pytest.mark.azurite) if name == "azurite" else name for name in names
+        pytest.param(name, marks=pytest.mark.azurite) if name == "azurite" else name
+        for name in names
     ]
 
 

@@ -19,13 +19,21 @@ _MAX_TICKS = Instant.parse("9999-12-31T23:59:59.9999999Z")
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 json_texts = st.sampled_from(["1", "false", '{"a":[1,2,"\u00e9"]}', "[true]"])
 instants = st.integers(MIN_INSTANT, _MAX_TICKS).map(Instant)
-instance_ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).map(InstanceId)
+instance_ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).map(
+    InstanceId
+)
 execution_ids = st.uuids().map(lambda u: ExecutionId(u.hex))
 tags = st.dictionaries(texts.filter(lambda t: t != "$type"), texts, max_size=3)
 int32s = st.integers(-(2**31), 2**31 - 1)
-targets = st.builds(e.OrchestrationInstance, instance_id=instance_ids, execution_id=st.none() | execution_ids)
+targets = st.builds(
+    e.OrchestrationInstance, instance_id=instance_ids, execution_id=st.none() | execution_ids
+)
 parents = st.builds(
-    e.ParentInstance, name=texts, instance=targets, task_schedule_id=int32s, version=st.none() | texts
+    e.ParentInstance,
+    name=texts,
+    instance=targets,
+    task_schedule_id=int32s,
+    version=st.none() | texts,
 )
 traces = st.builds(
     e.TraceContext,

@@ -1,9 +1,9 @@
 """What every storage adapter must do, as tests: derive from the three classes and give them an `account` fixture.
 
-    class TestQueues(QueueSuite): ...
+class TestQueues(QueueSuite): ...
 
-    @pytest.fixture
-    async def account() -> AsyncIterator[Account]: ...
+@pytest.fixture
+async def account() -> AsyncIterator[Account]: ...
 """
 
 from __future__ import annotations
@@ -131,7 +131,15 @@ class QueueSuite:
 
     @pytest.mark.parametrize(
         "text",
-        ["", " ", "<a>&amp;</a>", '{"a":"\u00e9\u4e2d\U0001f600"}', "a\r\nb\tc", " padded ", "x" * 65536],
+        [
+            "",
+            " ",
+            "<a>&amp;</a>",
+            '{"a":"\u00e9\u4e2d\U0001f600"}',
+            "a\r\nb\tc",
+            " padded ",
+            "x" * 65536,
+        ],
         ids=["empty", "blank", "markup", "unicode", "control", "padded", "largest"],
     )
     async def test_a_text_comes_back(self, queue: str, queues: QueuePort, text: str) -> None:
@@ -140,7 +148,9 @@ class QueueSuite:
         [message] = await queues.receive(queue, count=1, visibility_timeout_s=30)
         assert message.text == text
 
-    async def test_a_text_of_more_than_64_kib_is_refused(self, queue: str, queues: QueuePort) -> None:
+    async def test_a_text_of_more_than_64_kib_is_refused(
+        self, queue: str, queues: QueuePort
+    ) -> None:
         """Counted in UTF-8."""
         with pytest.raises(PayloadTooLargeError):
             await queues.put(queue, "\u00e9" * 32769)
@@ -342,7 +352,9 @@ class TableSuite:
     async def test_merging_keeps_and_replacing_drops(self, table: str, tables: TablePort) -> None:
         """What is not named."""
         await tables.write(table, insert("r", a=1, b="x"))
-        await tables.write(table, Write(kind=WriteKind.MERGE, key=key("r"), columns={"b": "y", "c": True}))
+        await tables.write(
+            table, Write(kind=WriteKind.MERGE, key=key("r"), columns={"b": "y", "c": True})
+        )
         assert await columns_of(tables, table, "r") == {"a": 1, "b": "y", "c": True}
         await tables.write(table, Write(kind=WriteKind.REPLACE, key=key("r"), columns={"d": 4}))
         assert await columns_of(tables, table, "r") == {"d": 4}
@@ -366,13 +378,17 @@ class TableSuite:
             await tables.write(table, Write(kind=kind, key=key("r"), columns={}, etag=ANY))
         first = await tables.write(table, insert("r", a=1))
         assert first is not None
-        second = await tables.write(table, Write(kind=WriteKind.MERGE, key=key("r"), columns={"a": 2}))
+        second = await tables.write(
+            table, Write(kind=WriteKind.MERGE, key=key("r"), columns={"a": 2})
+        )
         assert second is not None
         assert second != first
         with pytest.raises(EtagMismatchError):
             await tables.write(table, Write(kind=kind, key=key("r"), columns={"a": 3}, etag=first))
         assert await columns_of(tables, table, "r") == {"a": 2}
-        etag = await tables.write(table, Write(kind=kind, key=key("r"), columns={"a": 3}, etag=second))
+        etag = await tables.write(
+            table, Write(kind=kind, key=key("r"), columns={"a": 3}, etag=second)
+        )
         row = await tables.get(table, key("r"))
         if kind is WriteKind.DELETE:
             assert etag is None
@@ -382,7 +398,9 @@ class TableSuite:
             assert row.etag == etag
             assert dict(row.columns) == {"a": 3}
 
-    async def test_the_etag_of_a_write_is_that_of_the_row(self, table: str, tables: TablePort) -> None:
+    async def test_the_etag_of_a_write_is_that_of_the_row(
+        self, table: str, tables: TablePort
+    ) -> None:
         """Whether it was read alone or in a query."""
         etag = await tables.write(table, insert("r", a=1))
         row = await tables.get(table, key("r"))
@@ -391,7 +409,20 @@ class TableSuite:
         assert row.etag == etag == page.rows[0].etag
 
     @pytest.mark.parametrize(
-        "odd", ["it's", "a b", "%41", "a+b", "\u4e2d\u6587", "&=;,:@$", "^0^1", "\u00c0", "a''b", "", "()"]
+        "odd",
+        [
+            "it's",
+            "a b",
+            "%41",
+            "a+b",
+            "\u4e2d\u6587",
+            "&=;,:@$",
+            "^0^1",
+            "\u00c0",
+            "a''b",
+            "",
+            "()",
+        ],
     )
     async def test_odd_keys(self, table: str, tables: TablePort, odd: str) -> None:
         """Are written, read, found, changed and deleted like others."""
@@ -403,7 +434,9 @@ class TableSuite:
         assert row.key == where
         page = await tables.query(table, Condition("PartitionKey", Comparison.EQ, odd))
         assert [r.key for r in page.rows] == [where]
-        await tables.transact(table, [Write(kind=WriteKind.UPSERT_MERGE, key=where, columns={"c": 3})])
+        await tables.transact(
+            table, [Write(kind=WriteKind.UPSERT_MERGE, key=where, columns={"c": 3})]
+        )
         assert await columns_of(tables, table, odd, odd) == {"a": 1, "b": 2, "c": 3}
         await tables.write(table, Write(kind=WriteKind.DELETE, key=where))
         assert await tables.get(table, where) is None
@@ -474,7 +507,12 @@ class TableSuite:
                 AllOf(
                     (
                         Condition("PartitionKey", Comparison.EQ, "p"),
-                        AnyOf((Condition("RowKey", Comparison.EQ, "a"), Condition("n", Comparison.EQ, 4))),
+                        AnyOf(
+                            (
+                                Condition("RowKey", Comparison.EQ, "a"),
+                                Condition("n", Comparison.EQ, 4),
+                            )
+                        ),
                     )
                 ),
                 "ad",
@@ -512,13 +550,20 @@ class TableSuite:
         assert [row.key.row for row in rows] == [f"{n:03}" for n in range(99)]
         assert [row.etag for row in rows] == list(etags[:99])
 
-    async def test_a_refused_transaction_changes_nothing(self, table: str, tables: TablePort) -> None:
+    async def test_a_refused_transaction_changes_nothing(
+        self, table: str, tables: TablePort
+    ) -> None:
         """And says which write was refused."""
         await tables.write(table, insert("there", a=1))
         with pytest.raises(ConflictError) as refused:
             await tables.transact(table, [insert("x"), insert("there", a=2), insert("y")])
         assert refused.value.failed_index == 1
-        merge = Write(kind=WriteKind.MERGE, key=key("there"), columns={"a": 3}, etag=await stale(tables, table))
+        merge = Write(
+            kind=WriteKind.MERGE,
+            key=key("there"),
+            columns={"a": 3},
+            etag=await stale(tables, table),
+        )
         with pytest.raises(EtagMismatchError) as mismatch:
             await tables.transact(table, [insert("x"), insert("y"), merge])
         assert mismatch.value.failed_index == 2
@@ -527,7 +572,9 @@ class TableSuite:
             await tables.transact(table, [insert("x"), missing])
         assert [row.key.row for row in await everything(tables, table)] == ["stale", "there"]
 
-    async def test_every_kind_of_write_fits_a_transaction(self, table: str, tables: TablePort) -> None:
+    async def test_every_kind_of_write_fits_a_transaction(
+        self, table: str, tables: TablePort
+    ) -> None:
         """Each with its condition."""
         for row in ("replaced", "merged", "deleted"):
             await tables.write(table, insert(row, a=1, b=1))
@@ -544,7 +591,12 @@ class TableSuite:
         await tables.transact(
             table,
             [
-                Write(kind=kind, key=key(name), columns={"b": 2}, etag=row.etag if name == "merged" else ANY)
+                Write(
+                    kind=kind,
+                    key=key(name),
+                    columns={"b": 2},
+                    etag=row.etag if name == "merged" else ANY,
+                )
                 for name, kind in kinds.items()
             ],
         )
@@ -557,7 +609,9 @@ class TableSuite:
             "up-merged": {"b": 2},
         }
 
-    async def test_transactions_outside_the_rules_are_a_defect(self, table: str, tables: TablePort) -> None:
+    async def test_transactions_outside_the_rules_are_a_defect(
+        self, table: str, tables: TablePort
+    ) -> None:
         """Of the caller."""
         for writes in (
             [],
@@ -568,7 +622,9 @@ class TableSuite:
             with pytest.raises(ValueError, match="transaction"):
                 await tables.transact(table, writes)
 
-    async def test_a_column_of_more_than_64_kib_is_refused(self, table: str, tables: TablePort) -> None:
+    async def test_a_column_of_more_than_64_kib_is_refused(
+        self, table: str, tables: TablePort
+    ) -> None:
         """Counted in UTF-16; 64 KiB fit."""
         await tables.write(table, insert("fits", a="\u00e9" * 32768))
         with pytest.raises(PayloadTooLargeError):
@@ -693,7 +749,9 @@ class BlobSuite:
         with pytest.raises(NotFoundError):
             await blobs.list_blobs(account.name("c"))
 
-    @pytest.mark.parametrize("name", ["it's", "a b", "%41", "a+b", "\u4e2d", "x?y", "x#y", "^0/^1", "a&b=c;"])
+    @pytest.mark.parametrize(
+        "name", ["it's", "a b", "%41", "a+b", "\u4e2d", "x?y", "x#y", "^0/^1", "a&b=c;"]
+    )
     async def test_odd_names(self, container: str, blobs: BlobPort, name: str) -> None:
         """Are written, read, listed and deleted like others."""
         await blobs.upload(container, f"{name}/b", b"1")

@@ -41,7 +41,9 @@ def from_rows(
     """The stored events behind a context's, with the flags they had when it was built; None if not all are stored."""
     numbers = [member["EventType"] for member in members]
     last_started = len(numbers) - 1 - numbers[::-1].index(ORCHESTRATOR_STARTED)
-    if numbers[-1] == ORCHESTRATOR_COMPLETED:  # first episode after a continue-as-new: nothing of it was stored
+    if (
+        numbers[-1] == ORCHESTRATOR_COMPLETED
+    ):  # first episode after a continue-as-new: nothing of it was stored
         return None
     events: list[HistoryEvent] = []
     for place, member in enumerate(members):

@@ -25,11 +25,14 @@ def again(columns: history_row.Columns) -> dict[str, history_row.Value]:
 
 def is_of_a_checkpoint(columns: history_row.Columns) -> bool:
     """Not one that a rewind made out of another, and not one whose large columns stand in blobs."""
-    rewound = (
-        columns.get("EventType") == "GenericEvent"
-        or str(columns.get("Reason", "")).startswith("Rewound: ")
+    rewound = columns.get("EventType") == "GenericEvent" or str(
+        columns.get("Reason", "")
+    ).startswith("Rewound: ")
+    return (
+        "ExecutionId" in columns
+        and not rewound
+        and not any(n.endswith("BlobName") for n in columns)
     )
-    return "ExecutionId" in columns and not rewound and not any(n.endswith("BlobName") for n in columns)
 
 
 @pytest.mark.parametrize("scenario", vectors.storage_scenarios())

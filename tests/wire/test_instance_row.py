@@ -27,7 +27,11 @@ def messages(scenario: str) -> list[Envelope]:
 
 def creations(scenario: str) -> Iterator[dict[str, Value]]:
     for call in vectors.table_calls(scenario):
-        if call.table.endswith("Instances") and call.columns.get("RuntimeStatus") == "Pending" and "Name" in call.columns:
+        if (
+            call.table.endswith("Instances")
+            and call.columns.get("RuntimeStatus") == "Pending"
+            and "Name" in call.columns
+        ):
             yield written(call.columns)
 
 
@@ -62,7 +66,9 @@ class Checkpoints:
 
     def add(self, columns: dict[str, Any]) -> None:
         values = written(columns)
-        rewound = "Rewound: " in str(values.get("Reason")) or values.get("EventType") == "GenericEvent"
+        rewound = (
+            "Rewound: " in str(values.get("Reason")) or values.get("EventType") == "GenericEvent"
+        )
         if "EventType" in values and not rewound:
             event = history_row.decode(values, "x")
             self.events.setdefault(str(columns["PartitionKey"]), []).append(event)

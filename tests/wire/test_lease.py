@@ -52,7 +52,9 @@ def test_lease_blobs_are_encoded_as_they_were(text: str) -> None:
     assert lease.encode_blob_lease(lease.decode_blob_lease(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"TaskHubName":"a","CreatedAt":"x","PartitionCount":4}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"TaskHubName":"a","CreatedAt":"x","PartitionCount":4}']
+)
 def test_a_garbled_hub_description_is_refused(text: str) -> None:
     with pytest.raises(DecodeError, match=r"taskhub\.json"):
         lease.decode_hub_info(text)

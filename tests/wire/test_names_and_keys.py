@@ -22,7 +22,9 @@ def test_every_recorded_queue_table_and_container_is_named_as_it_was() -> None:
     assert set(stage["tables"]) == {names.history, names.instances, names.partitions}
     assert set(stage["blobs"]) == {names.large_messages, names.app_lease}
     assert set(stage["blobs"][names.app_lease]) == {names.app_lease_info}
-    assert set(list(vectors.stages("blob-leases").values())[0]["blobs"]) >= {HubNames("GoldenBlobLeases").leases}
+    assert set(list(vectors.stages("blob-leases").values())[0]["blobs"]) >= {
+        HubNames("GoldenBlobLeases").leases
+    }
 
 
 @pytest.mark.parametrize("scenario", ["odd-ids", "sub-orchestration", "left-behind", "fan-out"])
@@ -67,7 +69,9 @@ def test_an_escaped_id_holds_nothing_that_a_key_must_not(instance: InstanceId) -
     assert not forbidden & set(keys.escape(instance))
 
 
-@pytest.mark.parametrize("name", ["", "ab", "9lives", "a-b-c", "a.bc", "a_bc", "x" * 51, "\u00e9tat"])
+@pytest.mark.parametrize(
+    "name", ["", "ab", "9lives", "a-b-c", "a.bc", "a_bc", "x" * 51, "\u00e9tat"]
+)
 def test_a_hub_name_that_no_store_takes_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"host\.json: .*is no task hub name"):
         validate_hub_name(name, "host.json")
@@ -75,7 +79,13 @@ def test_a_hub_name_that_no_store_takes_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("site", "hub"),
-    [("my-site", "mysite"), ("--", "DefaultTaskHub"), ("9lives", "t9lives"), ("a", "aHub"), ("x" * 60, "x" * 45)],
+    [
+        ("my-site", "mysite"),
+        ("--", "DefaultTaskHub"),
+        ("9lives", "t9lives"),
+        ("a", "aHub"),
+        ("x" * 60, "x" * 45),
+    ],
 )
 def test_a_hub_name_is_made_of_the_site_name(site: str, hub: str) -> None:
     assert sanitise_hub_name(site) == hub

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 
 from emulator.errors import DecodeError
-from emulator.wire.queue_message import Envelope, Wrapper, decode_message, encode_envelope, encode_wrapper
+from emulator.wire.queue_message import (
+    Envelope,
+    Wrapper,
+    decode_message,
+    encode_envelope,
+    encode_wrapper,
+)
 from tests import vectors
 from tests.strategies import envelopes
 
@@ -60,7 +66,10 @@ def test_what_is_written_is_json(envelope: Envelope) -> None:
         ("{}", "no TaskMessage"),
         ('{"TaskMessage":{}}', "no Event"),
         ('{"TaskMessage":{"Event":{"$type":"Nope"}}}', "'Nope' is unknown"),
-        ('{"TaskMessage":{"Event":{"$type":"DurableTask.Core.History.TimerFiredEvent"}}}', "timestamp"),
+        (
+            '{"TaskMessage":{"Event":{"$type":"DurableTask.Core.History.TimerFiredEvent"}}}',
+            "timestamp",
+        ),
     ],
 )
 def test_what_is_no_message_is_refused_with_the_reason(text: str, says: str) -> None:

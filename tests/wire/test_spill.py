@@ -44,7 +44,12 @@ def test_recorded_history_blobs_are_named_as_they_were() -> None:
 
 @pytest.mark.parametrize(
     ("text", "oversized"),
-    [("x" * 30_720, False), ("x" * 30_721, True), ("\u00e9" * 30_721, True), ("\U0001f600" * 15_361, True)],
+    [
+        ("x" * 30_720, False),
+        ("x" * 30_721, True),
+        ("\u00e9" * 30_721, True),
+        ("\U0001f600" * 15_361, True),
+    ],
 )
 def test_a_column_holds_sixty_kib_of_utf16(text: str, oversized: bool) -> None:
     assert spill.is_oversized(text) is oversized

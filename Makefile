@@ -1,0 +1,43 @@
+# Everything here can be typed by hand as well; README.md has the forms for machines without make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.PHONY: run test check format clean
+
+run: $(VENV)/run.stamp
+	$(BIN)/durable start samples/hello_sequence --storage embedded --run hello_sequence
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: $(VENV)/check.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+format: $(VENV)/check.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) azurite/node_modules
+
+$(VENV)/venv.stamp:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/run.stamp: $(VENV)/venv.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/venv.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	touch $@
+
+$(VENV)/check.stamp: $(VENV)/venv.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[check,test]"
+	touch $@
