@@ -222,6 +222,20 @@ class HttpValues:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """An app joined to a store: everything but listeners."""
+
+    settings: Settings
+    app: FunctionApp
+    storage: Storage
+    clock: Clock
+    invoker: Invoker
+    engine: Engine
+    clients: Clients
+    urls: Urls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """A host that is up."""
 
@@ -264,17 +278,43 @@ async def running_host(
             storage = make_storage(settings.storage, clock, ids)
         await storage.open()
         stack.push_async_callback(storage.close)
-        host, background = await _assemble(settings, storage, clock, ids, stack)
+        parts = _parts(settings, storage, clock, ids, stack)
+        host, background = await _listening(parts, stack)
         group = await stack.enter_async_context(_supervised())
         background.group = group
-        ready = asyncio.Event()
-        engine = group.create_task(host.engine.run(ready), name="engine")
-        await _first(ready, engine)
+        await stack.enter_async_context(_running(parts.engine, group))
         try:
             yield host
         finally:
             await host.server.stop()
-            engine.cancel()
+
+
+@asynccontextmanager
+async def running_engine(
+    settings: Settings, storage: Storage, *, clock: Clock, ids: IdSource
+) -> AsyncGenerator[Parts]:
+    """An app on an open store without listeners: orchestrations, activities and entities, but no HTTP.
+
+    Raises:
+        ConfigError: settings or app are not usable.
+    """
+    async with AsyncExitStack() as stack:
+        parts = _parts(settings, storage, clock, ids, stack)
+        group = await stack.enter_async_context(_supervised())
+        await stack.enter_async_context(_running(parts.engine, group))
+        yield parts
+
+
+@asynccontextmanager
+async def _running(engine: Engine, group: asyncio.TaskGroup) -> AsyncGenerator[None]:
+    """An engine from readiness until it is told to stop."""
+    ready = asyncio.Event()
+    task = group.create_task(engine.run(ready), name="engine")
+    await _first(ready, task)
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 class _Background:
@@ -319,13 +359,12 @@ async def _first(ready: asyncio.Event, engine: asyncio.Task[None]) -> None:
         await engine
 
 
-async def _assemble(
+def _parts(
     settings: Settings, storage: Storage, clock: Clock, ids: IdSource, stack: AsyncExitStack
-) -> tuple[Host, _Background]:
+) -> Parts:
     registry = Registry()
     install_fast_timestamps()
     app = load_app(settings.app, registry)
-    routes = build_routes(app, settings.http.route_prefix)
     urls = Urls(settings, _prefix(settings, app))
     hub = TaskHub(storage, settings.hub, ids.hex32)
     box: list[Clients] = []
@@ -344,21 +383,36 @@ async def _assemble(
     clients.orchestrators = _names(app, TriggerKind.ORCHESTRATION)
     clients.entities = _names(app, TriggerKind.ENTITY)
     box.append(clients)
+    return Parts(
+        settings=settings,
+        app=app,
+        storage=storage,
+        clock=clock,
+        invoker=invoker,
+        engine=engine,
+        clients=clients,
+        urls=urls,
+    )
+
+
+async def _listening(parts: Parts, stack: AsyncExitStack) -> tuple[Host, _Background]:
+    """Open the listeners of an app; the stack closes them."""
+    routes = build_routes(parts.app, parts.settings.http.route_prefix)
     background = _Background()
-    server = _server(settings, app, routes, invoker, clients, engine, background, clock)
+    server = _server(parts, routes, background)
     await server.start_rpc()
     stack.push_async_callback(server.stop)
     await server.start()
-    urls.rpc_base_url = server.rpc_base_url
-    urls.port = server.port
+    parts.urls.rpc_base_url = server.rpc_base_url
+    parts.urls.port = server.port
     host = Host(
-        settings=settings,
-        app=app,
+        settings=parts.settings,
+        app=parts.app,
         routes=routes,
         server=server,
-        engine=engine,
-        links=urls.links(),
-        storage=storage,
+        engine=parts.engine,
+        links=parts.urls.links(),
+        storage=parts.storage,
     )
     return host, background
 
@@ -429,35 +483,27 @@ def context_settings(hub: HubSettings) -> ContextSettings:
     )
 
 
-def _server(
-    settings: Settings,
-    app: FunctionApp,
-    routes: RouteTable,
-    invoker: Invoker,
-    clients: Clients,
-    engine: Engine,
-    background: _Background,
-    clock: Clock,
-) -> HttpServer:
+def _server(parts: Parts, routes: RouteTable, background: _Background) -> HttpServer:
+    settings, clock, engine = parts.settings, parts.clock, parts.engine
     began = clock.monotonic()
 
     def uptime_ms() -> int:
         return timedelta(seconds=clock.monotonic() - began) // timedelta(milliseconds=1)
 
     management = ManagementApi(
-        clients,
+        parts.clients,
         connection=settings.storage.connection,
         code=None,
         use_forwarded_host=settings.http.use_forwarded_host,
     )
     admin = AdminApi(
-        app,
+        parts.app,
         routes,
-        invoker,
+        parts.invoker,
         is_ready=lambda: engine.is_ready,
         uptime_ms=uptime_ms,
         background=background,
         version=product_version(),
     )
-    functions = HttpFunctions(routes, invoker, HttpValues())
+    functions = HttpFunctions(routes, parts.invoker, HttpValues())
     return HttpServer(settings.http, management, functions, admin)
