@@ -62,7 +62,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self,
         executor: Executor | None,
-        func: Callable[[Unpack[Ts]], T],
+        func: Callable[[*Ts], T],
         *args: *Ts,
     ) -> asyncio.Future[T]:
         """Call the function here and now: a thread would be a second, real, clock."""
