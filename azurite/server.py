@@ -114,7 +114,7 @@ class Azurite:
         self._spawn(node, entry)
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
-                while not await self._is_ready():
+                while not await self._is_ready():  # noqa: ASYNC110 - another process
                     await asyncio.sleep(_LOOK_AGAIN_S)
         except TimeoutError as error:
             await self.stop()
@@ -133,7 +133,7 @@ class Azurite:
         process.terminate()
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
-                while process.poll() is None:
+                while process.poll() is None:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(_LOOK_AGAIN_S)
         except TimeoutError:
             process.kill()

@@ -58,16 +58,21 @@ def element_text(text: str | None) -> str | None:
         items: object = json.loads(text)
     except ValueError:
         return text
-    value = cast("list[object]", items)[0] if isinstance(items, list) and items else items
-    match value:
+    match _first(items):
         case None:
             return None
-        case str():
+        case str() as value:
             return value
-        case bool():
+        case bool() as value:
             return "True" if value else "False"
-        case _:
+        case value:
             return compact(value)
+
+
+def _first(items: object) -> object:
+    """The one argument that activities have; what is no list is the argument itself."""
+    arguments = cast("list[object]", items) if isinstance(items, list) else [items]
+    return arguments[0] if arguments else arguments
 
 
 def decode_activity_input(value: object) -> Any:  # noqa: ANN401 - what user code receives

@@ -53,7 +53,7 @@ def decode_http_request(value: object) -> Any:  # noqa: ANN401 - azure.functions
         url=request.url,
         headers=dict(request.headers),
         params={k: v for k, v in request.query.items() if v},
-        route_params={k: v for k, v in request.route_params.items() if v is not None},
+        route_params=dict(request.route_params),
         body=request.body,
     )
 
@@ -84,7 +84,7 @@ def _from_text(text: str) -> ResponseValue:
         if "body" in members:
             return _from_description(members)
     if isinstance(value, dict | list):
-        return _plain(indented(value))
+        return _plain(indented(cast(object, value)))
     return _plain(_scalar(value))
 
 

@@ -362,7 +362,7 @@ def _milliseconds(value: object) -> timedelta:
 
 def _http_request(request: Json) -> str:
     """Input of the built-in HTTP activity: every member, in the recorded order."""
-    members = {
+    members: dict[str, object] = {
         "$type": _HTTP_TYPE,
         "method": request.get("method"),
         "uri": request.get("uri"),

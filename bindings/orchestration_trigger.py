@@ -306,7 +306,7 @@ class _Run:
 
         if is_new:
             self._executor._is_processing_new_events = True
-        sdk_event = SdkEvent(**to_members(event))
+        sdk_event = SdkEvent(**cast("dict[str, Any]", to_members(event)))
         self._context._histories.append(sdk_event)
         if self._is_generator and not self._executor.has_execution_completed:
             self._executor.process_event(sdk_event)

@@ -40,7 +40,7 @@ def root(
 
 
 @app.command()
-def start(
+def start(  # noqa: PLR0913 - each argument is an option of the command line
     app_folder: Annotated[
         Path, typer.Argument(metavar="APP", help="Folder of the function app.")
     ] = Path(),

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("emulator.testing.port_suite")
-
 from azurite import Azurite
 from emulator.testing.port_suite import Account
 from tests.support import azurite as azurite_support

@@ -82,7 +82,7 @@ _ALWAYS_SET = (Kind.NUMBER, Kind.FLAG, Kind.TIME, Kind.STATUS, Kind.INSTANCE, Ki
 def _event(spec: EventSpec) -> st.SearchStrategy[e.HistoryEvent]:
     members = {
         member.attribute: _BY_KIND[member.kind]
-        if member.kind in _ALWAYS_SET or member.name in ("Name",)
+        if member.kind in _ALWAYS_SET or member.name == "Name"
         else st.none() | _BY_KIND[member.kind]
         for member in (*spec.before, *spec.members)
     }

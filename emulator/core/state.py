@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import cast
 
 from emulator.core.events import (
     EventSent,
@@ -127,5 +128,7 @@ def _request_id(row: EventSent) -> str | None:
         request: object = json.loads(row.input or "null")
     except ValueError:
         return None
-    found: object = request.get("id") if isinstance(request, dict) else None
+    if not isinstance(request, dict):
+        return None
+    found = cast("dict[str, object]", request).get("id")
     return found if isinstance(found, str) else None

@@ -55,6 +55,8 @@ class ActivityWorker:
         self._custody = Custody(hub.work_items, clock, outage)
         self._waiting: asyncio.Queue[InHand] = asyncio.Queue()
         self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._stopping = False
         self._poller = Poller(
             f"receiving from {hub.work_items.name}",
@@ -97,10 +99,9 @@ class ActivityWorker:
         """Make visible what was still running when the time was up."""
         await self._custody.give_back()
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether an activity is running."""
-        return self._running > 0
+    async def wait_until_idle(self) -> None:
+        """Wait until no activity is running."""
+        await self._idle.wait()
 
     async def _give_back(self, in_hand: InHand) -> None:
         try:
@@ -124,10 +125,13 @@ class ActivityWorker:
         while True:
             in_hand = await self._waiting.get()
             self._running += 1
+            self._idle.clear()
             try:
                 await self._run_one(in_hand)
             finally:
                 self._running -= 1
+                if self._running == 0:
+                    self._idle.set()
                 if self._waiting.empty():
                     self._poller.wake()
 

@@ -62,7 +62,7 @@ class HubClient:
         self._courier = courier
         self._clock = clock
         self._ids = ids
-        self._on_purge = on_purge or (lambda _: None)
+        self._on_purge: Callable[[InstanceId], None] = on_purge or _ignore
 
     @property
     def task_hub(self) -> str:
@@ -265,3 +265,7 @@ class HubClient:
         """See OrchestrationClient.read_entity."""
         record = await self.get(entity_id(entity_name, entity_key))
         return read_state(record) if record is not None else None
+
+
+def _ignore(instance: InstanceId) -> None:
+    """Nobody here keeps anything of an instance."""

@@ -22,7 +22,6 @@ from emulator.hub.task_hub import TaskHub
 
 ACTIVITY_DRAIN_S: Final = 5.0
 """How long running activities may take to end when the host stops."""
-_LOOK_AGAIN_S: Final = 0.02
 
 
 class Engine:
@@ -64,7 +63,7 @@ class Engine:
     @property
     def is_ready(self) -> bool:
         """Whether at least one partition is read here, or another worker has them all."""
-        return bool(self.partitions.owned) or self.partitions.passes > 0
+        return self.partitions.ready.is_set()
 
     async def run(self, started: asyncio.Event | None = None) -> None:
         """Work until cancelled, then drain: give partitions and messages back.
@@ -83,8 +82,7 @@ class Engine:
                 for number in range(self._hub.settings.max_concurrent_orchestrations):
                     group.create_task(self._work(), name=f"orchestrations {number}")
                 group.create_task(self.partitions.run(), name="partitions")
-                while not self.is_ready:
-                    await asyncio.sleep(_LOOK_AGAIN_S)
+                await self.partitions.ready.wait()
                 if started is not None:
                     started.set()
                 try:
@@ -105,8 +103,7 @@ class Engine:
         await self._activities.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(ACTIVITY_DRAIN_S):
-                while self._activities.is_busy:
-                    await asyncio.sleep(_LOOK_AGAIN_S)
+                await self._activities.wait_until_idle()
         await self._activities.give_back()
         await self.partitions.stop()
 

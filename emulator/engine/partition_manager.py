@@ -53,7 +53,8 @@ class PartitionManager:
         self._draining: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._index = {queue.name: i for i, queue in enumerate(hub.control_queues)}
-        self.passes = 0
+        self.ready = asyncio.Event()
+        """Set once a partition is read here, or a first pass has found that another worker has them all."""
 
     @property
     def owned(self) -> tuple[PartitionLoop, ...]:
@@ -139,7 +140,7 @@ class PartitionManager:
             except StorageError as error:
                 self._outage.failed("reading leases", error)
                 waiting = True
-            self.passes += 1
+            self.ready.set()
             interval = self._hub.settings.lease_acquire_interval.total_seconds()
             await asyncio.sleep(min(SOON_S, interval) if waiting else interval)
 
@@ -193,6 +194,7 @@ class PartitionManager:
         loop = self._loops[name] = self._new_loop(self._index[name])
         self._tasks[name] = self._group.create_task(loop.run(), name=f"partition {name}")
         _log.info("partition %s claimed", name, extra=fields("partition_claimed"))
+        self.ready.set()
         self._on_change()
 
     def _start_draining(self, name: str) -> None:

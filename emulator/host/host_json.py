@@ -84,7 +84,7 @@ class HostJson:
         if value is MISSING or value is None:
             return None
         if isinstance(value, dict | list):
-            raise self._wrong(path, value, "text")
+            raise self._wrong(path, cast(object, value), "text")
         return str(value)
 
     def flag(self, path: str, *, default: bool) -> bool:
@@ -197,7 +197,7 @@ class HostJson:
     def _get(self, path: str) -> object:
         if path.lower() in self._overrides:
             return self._overrides[path.lower()]
-        value: object = self._content
+        value = cast(object, self._content)
         walked: list[str] = []
         for step in path.split("."):
             if not isinstance(value, dict):

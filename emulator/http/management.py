@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 from emulator.core.instance import InstanceQuery, InstanceRecord
 from emulator.core.instant import MIN_INSTANT
@@ -469,5 +469,7 @@ def _signal_input(request: ApiRequest) -> str | None:
 
 def _entity_state(record: InstanceRecord) -> object:
     scheduler = stored_value(record.input)
-    state = scheduler.get("state") if isinstance(scheduler, dict) else None
+    if not isinstance(scheduler, dict):
+        return None
+    state = cast("dict[str, object]", scheduler).get("state")
     return stored_value(state) if isinstance(state, str) else None

@@ -20,7 +20,8 @@ FAILED: Final = "Something went wrong while processing your request"
 INVALID_JSON: Final = "Invalid JSON content"
 _STORAGE_TYPE: Final = "DurableTask.AzureStorage.Storage.DurableTaskStorageException"
 
-TABLE: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
+_Problem = tuple[type[Exception], int, str, str]
+TABLE: Final[tuple[_Problem, ...]] = (
     (InvalidRequestError, 400, BAD_ARGUMENT, "System.ArgumentException"),
     (InstanceNotFoundError, 400, BAD_ARGUMENT, "System.ArgumentException"),
     (InstanceConflictError, 500, FAILED, "System.InvalidOperationException"),
@@ -34,7 +35,8 @@ TABLE: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
 
 def response_to(error: Exception) -> ApiResponse:
     """The answer to an error that no route has dealt with."""
-    _, status, message, kind = next(row for row in TABLE if isinstance(error, row[0]))
+    kinds = type(error).__mro__
+    _, status, message, kind = next(row for row in TABLE if row[0] in kinds)
     text = str(error)
     if kind == _STORAGE_TYPE:
         text = f"An error occurred while communicating with Azure Storage: {text}"

@@ -108,7 +108,7 @@ class AzureStorage:
             ) from error
 
     async def _probe(self) -> None:
-        queues, _, _ = _opened(self._clients)
+        queues: Any = _opened(self._clients)[0]  # its paging is untyped
         async for _ in queues.list_queues(results_per_page=1).by_page():
             return
 

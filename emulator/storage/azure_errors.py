@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from enum import Enum
-from typing import Final, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 
 from azure.core import exceptions as azure
 
@@ -95,17 +95,16 @@ BY_CLASS: Final[tuple[tuple[type[Exception], ErrorClass], ...]] = (
 )
 """By the SDK's exception class, where neither code nor status decides. An answer that cannot be read counts as none."""
 
-FOREIGN: Final = tuple(theirs for theirs, _ in BY_CLASS)
 _REFUSED: Final = frozenset({401, 403})
 _QUERY: Final = re.compile(r"\?\S*")
 
 
 @contextmanager
-def mapped(what: str) -> Iterator[None]:
+def mapped(what: str) -> Generator[None]:
     """Turn the SDK's errors into ours. `what` says what was tried, without secrets."""
     try:
         yield
-    except FOREIGN as error:
+    except (azure.AzureError, azure.DeserializationError, azure.SerializationError) as error:
         raise_mapped(error, what)
 
 
@@ -152,10 +151,11 @@ def code_of(error: BaseException) -> str:
     known = getattr(error, "error_code", None)
     if known:
         return str(known.value if isinstance(known, Enum) else known)
-    if not isinstance(error, azure.HttpResponseError) or error.response is None:
+    response: Any = getattr(error, "response", None)  # the SDK's class, whose headers are untyped
+    if response is None:
         return ""
-    header = error.response.headers.get("x-ms-error-code")
-    return str(header) if header else _code_in_body(error.response.text())
+    header = response.headers.get("x-ms-error-code")
+    return str(header) if header else _code_in_body(str(response.text()))
 
 
 def _code_in_body(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import QueueMessage as SdkMessage
@@ -23,7 +23,7 @@ class AzureQueues:
 
     def __init__(self, service: QueueServiceClient) -> None:
         """Use an open client."""
-        self._service = service
+        self._service: Any = service  # its methods are only half typed
         self._clients: dict[str, QueueClient] = {}
 
     async def create_queue(self, queue: str) -> bool:

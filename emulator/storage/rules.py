@@ -59,7 +59,7 @@ def apply_write(write: Write, existing: Stored | None) -> dict[str, Value] | Non
         case WriteKind.UPSERT_REPLACE:
             return _checked(dict(write.columns), write.key)
         case WriteKind.UPSERT_MERGE:
-            before = existing.columns if existing is not None else {}
+            before: Columns = existing.columns if existing is not None else {}
             return _checked({**before, **write.columns}, write.key)
         case WriteKind.REPLACE:
             _require(write, existing)

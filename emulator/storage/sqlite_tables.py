@@ -191,7 +191,7 @@ def _prepare(
 
     def execute() -> ETag | None:
         if columns is None:
-            db.execute("DELETE FROM rows WHERE number = ?", (found[0],))
+            db.execute("DELETE FROM rows WHERE tbl = ? AND pk = ? AND rk = ?", key)
             return None
         tag = next_tag(db)
         text = _encode(columns)

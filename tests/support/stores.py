@@ -68,5 +68,5 @@ async def _wait_until_passed(seconds: float) -> None:
     """The service's clock cannot be moved: wait until the time is over by ours."""
     clock = SystemClock()
     end = clock.monotonic() + seconds
-    while (left := end - clock.monotonic()) > 0:
+    while (left := end - clock.monotonic()) > 0:  # noqa: ASYNC110 - the service has no event
         await asyncio.sleep(left)

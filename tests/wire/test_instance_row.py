@@ -21,7 +21,7 @@ from tests.support.rows import written
 
 def messages(scenario: str) -> list[Envelope]:
     packed = [t for name, t in vectors.packed_payloads().items() if "/message-" in name]
-    texts = [t for t in (*vectors.queue_texts(scenario), *packed)]
+    texts = [*vectors.queue_texts(scenario), *packed]
     return [m for m in map(decode_message, texts) if isinstance(m, Envelope)]
 
 

@@ -22,7 +22,7 @@ def test_every_recorded_queue_table_and_container_is_named_as_it_was() -> None:
     assert set(stage["tables"]) == {names.history, names.instances, names.partitions}
     assert set(stage["blobs"]) == {names.large_messages, names.app_lease}
     assert set(stage["blobs"][names.app_lease]) == {names.app_lease_info}
-    assert set(list(vectors.stages("blob-leases").values())[0]["blobs"]) >= {
+    assert set(next(iter(vectors.stages("blob-leases").values()))["blobs"]) >= {
         HubNames("GoldenBlobLeases").leases
     }
 
