@@ -33,6 +33,7 @@ from emulator.errors import DecodeError, InvariantError
 from emulator.wire.event_json import to_members
 
 SCHEMA_MAX: Final = 3
+_SLICED_TIMERS_SCHEMA: Final = 2
 CUSTOM_STATUS_KB_MAX: Final = 16
 """UTF-16 size of a custom status in KiB, fraction cut (extension: DurableOrchestrationContext.SetCustomStatus)."""
 
@@ -282,7 +283,7 @@ def _read(name: str, item: Json, schema: int) -> Action:
         case "CallHttp":
             return CallHttp(request=_http_request(cast(Json, item.get("httpRequest") or {})))
         case "CreateTimer":
-            return _timer(item)
+            return _timer(item, schema)
         case "WhenAny" | "WhenAll":
             return _compound(name, item, schema)
         case _:
@@ -321,9 +322,11 @@ def _compound(name: str, item: Json, schema: int) -> Action:
     return WhenAny(children=children)
 
 
-def _timer(item: Json) -> CreateTimer:
+def _timer(item: Json, schema: int) -> CreateTimer:
     return CreateTimer(
-        fire_at=_instant(item.get("fireAt")), cancelled=bool(item.get("isCanceled", False))
+        fire_at=_instant(item.get("fireAt")),
+        cancelled=bool(item.get("isCanceled", False)),
+        may_be_long=schema >= _SLICED_TIMERS_SCHEMA,
     )
 
 

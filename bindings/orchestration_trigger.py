@@ -380,6 +380,8 @@ class StatelessExecution:
         self._settings = settings
         self._seen = 0
         self._actions: tuple[Action, ...] = ()
+        self._counts: list[tuple[int, int]] = []
+        """Where each call's context ended, and how many actions there were by then."""
 
     def advance(self, feed: Sequence[HistoryEvent]) -> Turn:
         """Call the function for every episode that it was not called for."""
@@ -390,6 +392,8 @@ class StatelessExecution:
             state, outcome = self._call(feed[:end])
             if state is None:
                 return Turn(steps=(), outcome=outcome, from_start=True)
+            if _deviates(self._actions, state.actions):
+                return self._from_start(end, state.actions, outcome)
             steps.append(self._step(end - 1, state.actions))
         self._seen = len(feed)
         return Turn(steps=tuple(steps), outcome=outcome, from_start=fresh)
@@ -399,11 +403,22 @@ class StatelessExecution:
 
     def _step(self, position: int, actions: tuple[Action, ...]) -> Step:
         known, self._actions = self._actions, actions
+        self._counts.append((position, len(actions)))
         return Step(
             position=position,
             actions=actions[len(known) :],
             cancelled=tuple(_newly_cancelled(known, actions)),
         )
+
+    def _from_start(self, end: int, actions: tuple[Action, ...], outcome: Outcome) -> Turn:
+        """What was asked for before is asked for no more: give all of it anew, so that the history can object."""
+        places = [*self._counts, (end - 1, len(actions))]
+        starts = [0, *(count for _, count in self._counts)]
+        steps = [
+            Step(position=position, actions=actions[start:count])
+            for start, (position, count) in zip(starts, places, strict=True)
+        ]
+        return Turn(steps=tuple(steps), outcome=outcome, from_start=True)
 
     def _call(self, events: Sequence[HistoryEvent]) -> tuple[State | None, Outcome]:
         try:
@@ -459,6 +474,17 @@ def _ends_context(feed: Sequence[HistoryEvent], index: int) -> bool:
         decided = index + 1 < len(feed) and isinstance(feed[index + 1], _DECISION_ROWS)
         return not (inner or decided)
     return isinstance(row, (*_DECISION_ROWS, OrchestratorStarted))
+
+
+def _deviates(before: Sequence[Action], after: Sequence[Action]) -> bool:
+    """Whether actions that are known differ now; a timer that was cancelled since does not count."""
+    known, now = list(_leaves(before)), list(_leaves(after))
+    if len(now) < len(known):
+        return True
+    return any(
+        old != new and not (isinstance(old, CreateTimer) and isinstance(new, CreateTimer))
+        for old, new in zip(known, now, strict=False)
+    )
 
 
 def _newly_cancelled(before: Sequence[Action], after: Sequence[Action]) -> Iterator[int]:

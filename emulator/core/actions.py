@@ -52,10 +52,15 @@ class ContinueAsNew:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTimer:
-    """Wake at `fire_at`. A cancelled timer is still stored but no longer open."""
+    """Wake at `fire_at`. A cancelled timer is still stored but no longer open.
+
+    `may_be_long` is false in the older schemas of the protocol: there a timer beyond the store's limit is refused,
+    later ones are cut into slices.
+    """
 
     fire_at: Instant
     cancelled: bool = False
+    may_be_long: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

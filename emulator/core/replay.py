@@ -208,9 +208,7 @@ class Replay:
             case CallActivity() | CallSubOrchestrator():
                 self._call(action)
             case CreateTimer():
-                self._timers[leaf] = self._start_timer(action.fire_at)
-                if action.cancelled:
-                    self.cancel(leaf)
+                self._create_timer(action, leaf)
             case CallHttp():
                 self._schedule(HTTP_ACTIVITY, action.request, _Open())
             case CallEntity() | SignalEntity():
@@ -295,6 +293,18 @@ class Replay:
         ):
             self.deviation = Deviation.child_with_bad_id(instance_id)
         return self.deviation is not None
+
+    def _create_timer(self, action: CreateTimer, leaf: int) -> None:
+        longest = self._rules.max_short_timer
+        if not action.may_be_long and action.fire_at.minus(self._now) > longest:
+            self.failure = (
+                f"The Azure Storage provider supports a maximum of {longest.days} days for time-based delays "
+                "(Parameter 'fireAt')"
+            )
+            return
+        self._timers[leaf] = self._start_timer(action.fire_at)
+        if action.cancelled:
+            self.cancel(leaf)
 
     def _start_timer(self, fire_at: Instant) -> int:
         """Start a timer, or the first slice of one that is too long for the store."""
