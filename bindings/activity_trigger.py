@@ -24,17 +24,34 @@ class _Invoker(Protocol):
     ) -> InvocationResult: ...
 
 
+class _Runner(Protocol):
+    async def run(self, call: ActivityCall) -> ActivityCompleted | ActivityFailed: ...
+
+
 class Activities:
     """All activities of an app (engine.ports.ActivityRunner)."""
 
-    def __init__(self, functions: Mapping[str, LoadedFunction], invoker: _Invoker) -> None:
-        """Take the functions that loaded, by durable name; names are compared without case."""
+    def __init__(
+        self,
+        functions: Mapping[str, LoadedFunction],
+        invoker: _Invoker,
+        built_in: Mapping[str, _Runner],
+    ) -> None:
+        """Take the functions that loaded, by durable name; names are compared without case.
+
+        Args:
+            built_in: activities that the host runs itself, by name.
+        """
         self._functions = {name.lower(): function for name, function in functions.items()}
         self._invoker = invoker
+        self._built_in = {name.lower(): runner for name, runner in built_in.items()}
         self.names = {name.lower(): name for name in functions}
 
     async def run(self, call: ActivityCall) -> ActivityCompleted | ActivityFailed:
         """Run one activity to its answer."""
+        built_in = self._built_in.get(call.name.lower())
+        if built_in is not None:
+            return await built_in.run(call)
         function = self._functions.get(call.name.lower())
         if function is None:
             message = f"Activity function '{call.name}' does not exist."

@@ -27,6 +27,7 @@ from emulator.core.actions import (
     WhenAny,
 )
 from emulator.core.events import ExecutionStarted, HistoryEvent
+from emulator.core.http_call import HttpRequestError, call_of
 from emulator.core.instant import Instant
 from emulator.core.json_text import compact, indented
 from emulator.errors import DecodeError, InvariantError
@@ -53,10 +54,6 @@ _ACTION_NAMES: Final = (
     "ScheduledSignalEntity",
     "WhenAny",
     "WhenAll",
-)
-_HTTP_TYPE: Final = (
-    "Microsoft.Azure.WebJobs.Extensions.DurableTask.DurableHttpRequest, "
-    "Microsoft.Azure.WebJobs.Extensions.DurableTask"
 )
 _NOT_JSON: Final = "The data returned by the out-of-process function execution was not valid json."
 _NO_SCHEMA: Final = "Out of proc orchestrators must return a valid JSON schema"
@@ -281,7 +278,7 @@ def _read(name: str, item: Json, schema: int) -> Action:
         case "WaitForExternalEvent":
             return WaitForEvent(name=_text(item.get("externalEventName")))
         case "CallHttp":
-            return CallHttp(request=_http_request(cast(Json, item.get("httpRequest") or {})))
+            return _http_call(cast(Json, item.get("httpRequest") or {}))
         case "CreateTimer":
             return _timer(item, schema)
         case "WhenAny" | "WhenAll":
@@ -363,20 +360,11 @@ def _milliseconds(value: object) -> timedelta:
     return timedelta(milliseconds=float(cast(float, value)))
 
 
-def _http_request(request: Json) -> str:
-    """Input of the built-in HTTP activity: every member, in the recorded order."""
-    members: dict[str, object] = {
-        "$type": _HTTP_TYPE,
-        "method": request.get("method"),
-        "uri": request.get("uri"),
-        "headers": request.get("headers") or {},
-        "content": request.get("content"),
-        "tokenSource": request.get("tokenSource"),
-        "asynchronousPatternEnabled": bool(request.get("asynchronousPatternEnabled", False)),
-        "retryOptions": request.get("retryOptions"),
-        "timeout": request.get("timeout"),
-    }
-    return compact([members])
+def _http_call(request: Json) -> CallHttp:
+    try:
+        return call_of(request)
+    except HttpRequestError as error:
+        raise StateError(str(error)) from error
 
 
 def _text(value: object) -> str:

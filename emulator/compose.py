@@ -18,6 +18,7 @@ from bindings.registry import Registry
 from bindings.sdk_timestamps import install as install_fast_timestamps
 from emulator.config import resolve_connection
 from emulator.core.episode import EpisodeSettings
+from emulator.core.http_call import HTTP_ACTIVITY
 from emulator.core.replay import Rules
 from emulator.engine.client import HubClient
 from emulator.engine.clock import Clock, IdSource, SystemClock, SystemIds
@@ -27,6 +28,8 @@ from emulator.engine.ports import OrchestrationClient
 from emulator.errors import ConfigError
 from emulator.host.binding_api import Services, TriggerKind
 from emulator.host.function_app import FunctionApp
+from emulator.host.http_activity import HttpActivity
+from emulator.host.identity import identity_token
 from emulator.host.indexing import load_app
 from emulator.host.invoker import Invoker
 from emulator.http.admin import AdminApi
@@ -378,7 +381,9 @@ def _parts(
         time_limit=settings.app.function_timeout,
     )
     stack.callback(invoker.close)
-    engine = _engine(settings, app, hub, invoker, clock, ids)
+    requests = HttpActivity(identity_token)
+    stack.push_async_callback(requests.close)
+    engine = _engine(settings, app, hub, invoker, requests, clock, ids)
     clients = Clients(engine.client, settings, storage, clock, ids)
     clients.orchestrators = _names(app, TriggerKind.ORCHESTRATION)
     clients.entities = _names(app, TriggerKind.ENTITY)
@@ -438,6 +443,7 @@ def _engine(
     app: FunctionApp,
     hub: TaskHub,
     invoker: Invoker,
+    requests: HttpActivity,
     clock: Clock,
     ids: IdSource,
 ) -> Engine:
@@ -452,7 +458,9 @@ def _engine(
         always_replay=settings.always_replay,
     )
     activities = Activities(
-        {f.spec.durable_name: f for f in app.of_kind(TriggerKind.ACTIVITY)}, invoker
+        {f.spec.durable_name: f for f in app.of_kind(TriggerKind.ACTIVITY)},
+        invoker,
+        built_in={HTTP_ACTIVITY: requests},
     )
     rules = Rules(
         activities=_by_lower(_names(app, TriggerKind.ACTIVITY)),
@@ -461,6 +469,7 @@ def _engine(
         max_actions=settings.hub.max_orchestration_actions,
         max_short_timer=settings.hub.max_short_timer,
         long_timer_interval=settings.hub.long_timer_interval,
+        default_http_sleep=settings.hub.default_http_sleep,
         refuses_unknown=True,
     )
     return Engine(

@@ -91,9 +91,16 @@ class SignalEntity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallHttp:
-    """Make an HTTP request; `request` is the JSON text of the activity's message input."""
+    """Make an HTTP request; `request` is the JSON text of the activity's message input.
+
+    Attributes:
+        polls: whether an answer of 202 is followed up until it is another.
+        retry: how a request that failed, or was answered by a status to retry, is repeated.
+    """
 
     request: str
+    polls: bool = False
+    retry: RetryOptions | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

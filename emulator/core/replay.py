@@ -49,13 +49,12 @@ from emulator.core.events import (
     TimerCreated,
     TimerFired,
 )
+from emulator.core.http_call import HTTP_ACTIVITY, poll_after
 from emulator.core.ids import InstanceId
 from emulator.core.instant import MIN_INSTANT, Instant
 from emulator.core.nondeterminism import check
 from emulator.core.parity import Deviation
 from emulator.core.retry import delay_after
-
-HTTP_ACTIVITY = "BuiltIn::HttpActivity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +70,7 @@ class Rules:
     max_actions: int = 100_000
     max_short_timer: timedelta = timedelta(days=6)
     long_timer_interval: timedelta = timedelta(days=3)
+    default_http_sleep: timedelta = timedelta(seconds=30)
     refuses_unknown: bool = False
 
 
@@ -78,7 +78,7 @@ class Rules:
 class _Retry:
     """A call with retries: what to start again, and how often it was."""
 
-    action: CallActivity | CallSubOrchestrator
+    action: CallActivity | CallSubOrchestrator | CallHttp
     options: RetryOptions
     first_try: Instant
     attempt: int = 0
@@ -86,10 +86,19 @@ class _Retry:
 
 @dataclass(slots=True)
 class _Open:
-    """A task that holds completion back. `retry` is the call it is an attempt or a delay of."""
+    """A task that holds completion back.
+
+    Attributes:
+        retry: the call that it is an attempt or a delay of.
+        long_timer: when the timer that it is a slice of is due.
+        http: the request that it makes.
+        poll: the request that it is the delay of.
+    """
 
     retry: _Retry | None = None
     long_timer: Instant | None = None
+    http: CallHttp | None = None
+    poll: CallHttp | None = None
 
 
 class Replay:
@@ -148,7 +157,7 @@ class Replay:
             case TaskScheduled() | TimerCreated() | SubOrchestrationCreated() | EventSent():
                 check(event, self._pending.pop(event.event_id, None))
             case TaskCompleted() | SubOrchestrationCompleted():
-                self._open.pop(event.task_scheduled_id, None)
+                self._completed(event.task_scheduled_id, event.result)
             case TaskFailed() | SubOrchestrationFailed():
                 self._failed(event.task_scheduled_id)
             case TimerFired():
@@ -159,6 +168,15 @@ class Replay:
                 self.terminated = event
             case _:
                 pass
+
+    def _completed(self, task_id: int, result: str | None) -> None:
+        task = self._open.pop(task_id, None)
+        if task is None or task.http is None:
+            return
+        sleep = self._rules.default_http_sleep
+        poll = poll_after(task.http, result, now=self._now, default_sleep=sleep)
+        if poll is not None:
+            self._set_timer(poll.fire_at, _Open(poll=poll.call))
 
     def _failed(self, task_id: int) -> None:
         task = self._open.pop(task_id, None)
@@ -177,6 +195,8 @@ class Replay:
             return
         if task.long_timer is not None:
             self._start_timer(task.long_timer)
+        elif task.poll is not None:
+            self._attempt(task.poll, _Open())
         elif task.retry is not None and task.retry.attempt + 1 < task.retry.options.max_attempts:
             task.retry.attempt += 1
             self._start_attempt(task.retry)
@@ -205,12 +225,10 @@ class Replay:
             self.deviation = Deviation.too_many_actions(self._rules.max_actions)
             return
         match action:
-            case CallActivity() | CallSubOrchestrator():
+            case CallActivity() | CallSubOrchestrator() | CallHttp():
                 self._call(action)
             case CreateTimer():
                 self._create_timer(action, leaf)
-            case CallHttp():
-                self._schedule(HTTP_ACTIVITY, action.request, _Open())
             case CallEntity() | SignalEntity():
                 self._send_to_entity(action)
             case ContinueAsNew() | Refused() | WaitForEvent():
@@ -230,19 +248,23 @@ class Replay:
             case _:
                 assert_never(action)
 
-    def _call(self, action: CallActivity | CallSubOrchestrator) -> None:
+    def _call(self, action: CallActivity | CallSubOrchestrator | CallHttp) -> None:
         if action.retry is None:
             self._attempt(action, _Open())
         elif action.retry.max_attempts < 1:
-            self.deviation = Deviation.no_attempts(action.name, action.retry.max_attempts)
+            name = HTTP_ACTIVITY if isinstance(action, CallHttp) else action.name
+            self.deviation = Deviation.no_attempts(name, action.retry.max_attempts)
         else:
             self._start_attempt(_Retry(action, action.retry, self._now))
 
     def _start_attempt(self, retry: _Retry) -> None:
         self._attempt(retry.action, _Open(retry=retry))
 
-    def _attempt(self, action: CallActivity | CallSubOrchestrator, task: _Open) -> None:
+    def _attempt(self, action: CallActivity | CallSubOrchestrator | CallHttp, task: _Open) -> None:
         match action:
+            case CallHttp():
+                task.http = action
+                self._schedule(HTTP_ACTIVITY, action.request, task)
             case CallActivity():
                 if self._knows(self._rules.activities, action.name, "activity"):
                     self._schedule(action.name, action.input, task)

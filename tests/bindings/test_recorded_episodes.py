@@ -230,8 +230,8 @@ INSTANCES = [
     for scenario in vectors.oop_scenarios()
     for number, recorded in enumerate(instances(scenario))
 ]
-UNSERVED = ("entity_lock", "http_202_js")
-"""Locks, and polling by the host, are not served yet."""
+UNSERVED = ("entity_lock",)
+"""Locks are not served yet."""
 SAME = [p for p in INSTANCES if p.values[0].scenario not in (*DIFFERENT, *UNSERVED)]
 OTHER = [p for p in INSTANCES if p.values[0].scenario in DIFFERENT]
 
