@@ -15,6 +15,7 @@ from bindings.http_trigger import RequestValue, ResponseValue, response_of
 from bindings.oop_schema import ContextSettings
 from bindings.orchestration_trigger import OrchestratorFunction, Orchestrators
 from bindings.registry import Registry
+from bindings.sdk_session import close as close_sdk_session
 from bindings.sdk_timestamps import install as install_fast_timestamps
 from emulator.config import resolve_connection
 from emulator.core.episode import EpisodeSettings
@@ -381,6 +382,7 @@ def _parts(
         time_limit=settings.app.function_timeout,
     )
     stack.callback(invoker.close)
+    stack.push_async_callback(close_sdk_session)
     requests = HttpActivity(identity_token)
     stack.push_async_callback(requests.close)
     engine = _engine(settings, app, hub, invoker, requests, clock, ids)

@@ -11,6 +11,7 @@ from azurite import Azurite
 from emulator.testing.port_suite import Account
 from tests.support import azurite as azurite_support
 from tests.support import stores
+from tests.support.hosts import Place, new_place
 
 STORES = ("memory", "sqlite", "azurite")
 PERSISTENT_STORES = ("sqlite", "azurite")
@@ -55,6 +56,18 @@ async def account(
     """An open store of each kind."""
     async with closed_account as opened:
         yield opened
+
+
+@pytest.fixture(params=store_params(STORES))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Where hosts keep their state: a task hub of the test's own on each kind of store."""
+    return new_place(request.param, tmp_path, lambda: request.getfixturevalue("azurite"))
+
+
+@pytest.fixture(params=store_params(PERSISTENT_STORES))
+def lasting_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """The same on each kind of store that outlives a process."""
+    return new_place(request.param, tmp_path, lambda: request.getfixturevalue("azurite"))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
