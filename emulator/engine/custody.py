@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from emulator.core.instant import Instant
 from emulator.engine.clock import Clock
 from emulator.engine.outage import Outage
 from emulator.errors import StorageError
 from emulator.hub.message_queue import InHand, MessageQueue
 
-RENEW_EVERY: Final = timedelta(seconds=5)
 RENEW_WHEN_LEFT: Final = timedelta(seconds=15)
-"""A message is renewed when it would be visible within this time."""
+"""A message is renewed when it would be visible within this time; at half time if its time-out is shorter."""
+PAUSE_S: Final = 0.25
+"""Between two rounds of renewals at the least."""
 
 
 class Custody:
@@ -27,6 +29,9 @@ class Custody:
         self._outage = outage
         self._held: dict[str, InHand] = {}
         self._parked: set[str] = set()
+        self._changed = asyncio.Event()
+        self._next: Instant | None = None
+        """When keep() looks again; None while it has nothing to wait for."""
 
     def __len__(self) -> int:
         """How many messages are held."""
@@ -45,6 +50,8 @@ class Custody:
             self._parked.discard(in_hand.message_id)
             return False
         self._held[in_hand.message_id] = in_hand
+        if self._next is None or in_hand.next_visible_at < self._next:
+            self._changed.set()
         return True
 
     def holds(self, in_hand: InHand) -> bool:
@@ -63,9 +70,23 @@ class Custody:
     async def keep(self, visibility_timeout: timedelta) -> None:
         """Renew what is held, for ever. A child task of the loop that holds the messages."""
         seconds = max(1, int(visibility_timeout.total_seconds()))
+        left = min(RENEW_WHEN_LEFT, visibility_timeout / 2)
         while True:
-            await asyncio.sleep(RENEW_EVERY.total_seconds())
-            await self._renew_due(seconds)
+            self._changed.clear()
+            pause = self._until_renewal(left)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._changed.wait()
+            except TimeoutError:
+                await self._renew_due(seconds, left)
+
+    def _until_renewal(self, left: timedelta) -> float | None:
+        """Seconds until the first message needs a renewal; None if none is held."""
+        held = [m.next_visible_at for m in self._held.values() if m.message_id not in self._parked]
+        self._next = min(held, default=None)
+        if self._next is None:
+            return None
+        return max(PAUSE_S, (self._next.minus(self._clock.now()) - left).total_seconds())
 
     async def give_back(self) -> None:
         """Make everything visible at once, because this loop stops."""
@@ -82,8 +103,9 @@ class Custody:
         except StorageError as error:
             self._outage.failed("giving messages back", error)
 
-    async def _renew_due(self, seconds: int) -> None:
-        limit = self._clock.now().plus(RENEW_WHEN_LEFT)
+    async def _renew_due(self, seconds: int, left: timedelta) -> None:
+        """A message that is ours no more is dropped: whoever has it now deals with it."""
+        limit = self._clock.now().plus(left + timedelta(seconds=PAUSE_S))
         due = [
             in_hand
             for in_hand in self
@@ -92,7 +114,7 @@ class Custody:
         for in_hand in due:
             try:
                 if not await self._queue.renew(in_hand, visibility_timeout_s=seconds):
-                    continue
+                    self.drop(in_hand)
             except StorageError as error:
                 self._outage.failed("renewing messages", error)
                 return

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from emulator.core.ids import InstanceId
+from emulator.engine.alarms import Alarms
 from emulator.engine.clock import Clock, IdSource
 from emulator.engine.courier import due_at
 from emulator.engine.custody import Custody
@@ -59,7 +60,7 @@ class PartitionLoop:
             ids,
             outage,
         )
-        self._alarms: dict[str, asyncio.TimerHandle] = {}
+        self._alarms = Alarms(clock, self._dispatch)
         self._stopping = False
 
     # --- messages in ------------------------------------------------------------------------------------------
@@ -78,7 +79,8 @@ class PartitionLoop:
             return
         due = due_at(in_hand)
         if due is not None and due > self._clock.now():
-            self._set_alarm(in_hand)
+            self.custody.park(in_hand)
+            self._alarms.add(in_hand, due)
         else:
             self._dispatch(in_hand)
 
@@ -93,29 +95,17 @@ class PartitionLoop:
             session.queued = True
             self._ready(self, session)
 
-    def _set_alarm(self, in_hand: InHand) -> None:
-        self.custody.park(in_hand)
-        due = due_at(in_hand)
-        wait = due.minus(self._clock.now()).total_seconds() if due is not None else 0.0
-        loop = asyncio.get_running_loop()
-        self._alarms[in_hand.message_id] = loop.call_later(max(wait, 0.0), self._due, in_hand)
-
-    def _due(self, in_hand: InHand) -> None:
-        self._alarms.pop(in_hand.message_id, None)
-        due = due_at(in_hand)
-        if due is not None and due > self._clock.now():
-            self._set_alarm(in_hand)
-        else:
-            self._dispatch(in_hand)
-
     # --- life -------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Receive until cancelled."""
         timeout = self._settings.control_queue_visibility_timeout
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.custody.keep(timeout), name=f"renew {self.queue.name}")
-            await self._poller.run(self._receive)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.custody.keep(timeout), name=f"renew {self.queue.name}")
+                await self._poller.run(self._receive)
+        finally:
+            self._alarms.clear()
 
     async def _receive(self) -> int:
         if self._stopping or len(self.custody) - len(self._alarms) >= self._threshold:
@@ -140,8 +130,6 @@ class PartitionLoop:
             wait: pauses until it is worth looking again whether sessions are busy.
         """
         self._stopping = True
-        for alarm in self._alarms.values():
-            alarm.cancel()
         self._alarms.clear()
         try:
             async with asyncio.timeout(DRAIN_LIMIT.total_seconds()):

@@ -59,6 +59,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Virtual seconds since the loop was made."""
         return self._virtual.elapsed_s
 
+    def pass_time(self, seconds: float) -> None:
+        """Move the clock on without a wait."""
+        self._virtual.elapsed_s += seconds
+
     def run_in_executor(
         self,
         executor: Executor | None,
@@ -76,19 +80,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock:
-    """The clock of a VirtualLoop (engine.clock.Clock). No two calls give the same instant, as on a real machine."""
+    """The clock of a VirtualLoop (engine.clock.Clock). Looking at it takes a tick, so no two instants are the same."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, beginning: Instant = BEGINNING) -> None:
-        """Tell the time of a loop."""
+        """Tell the time of a loop, which must be a VirtualLoop."""
+        if not isinstance(loop, VirtualLoop):
+            raise TypeError(f"a virtual clock needs a VirtualLoop, not {type(loop).__name__}")
         self._loop = loop
         self._beginning = beginning
-        self._last = Instant(0)
 
     def now(self) -> Instant:
         """The current instant."""
-        moment = self._beginning + round(self._loop.time() * TICKS_PER_SECOND)
-        self._last = Instant(max(moment, self._last + 1))
-        return self._last
+        self._loop.pass_time(1 / TICKS_PER_SECOND)
+        return Instant(self._beginning + round(self._loop.time() * TICKS_PER_SECOND))
 
     def monotonic(self) -> float:
         """Virtual seconds."""

@@ -1,0 +1,144 @@
+"""Every behaviour that an app may rely on: memory and file in virtual time, Azurite in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from azurite import Azurite
+from emulator.core.instance import InstanceRecord
+from emulator.core.status import TERMINAL
+from emulator.engine.ports import OrchestrationClient
+from tests.e2e.scenarios import ANY, GROUPS, SCENARIOS, Scenario, Step
+from tests.support.engines import on_azurite, play
+from tests.support.histories import notation, without_borders
+
+APP = Path(__file__).parent / "behaviours"
+TOLERANCE_S = 0.001
+SLACK_S = 0.5
+"""How much later than planned an instance may end in virtual time."""
+PATIENCE = timedelta(seconds=60)
+"""How long an instance may take beyond its planned end."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was left of a scenario."""
+
+    record: InstanceRecord
+    rows: str
+
+
+async def perform(client: OrchestrationClient, scenario: Scenario, patience: timedelta) -> Seen:
+    """Start the instance, do what the scenario does to it, and look at it when it rests."""
+    value = None if scenario.input is None else json.dumps(json.dumps(scenario.input))
+    await client.start(scenario.orchestrator, instance_id=scenario.name, input=value)
+    began = asyncio.get_running_loop().time()
+    for step in scenario.steps:
+        await _until(began + step.at)
+        await _do(client, scenario.name, step)
+    await _until(began + (scenario.looks_at or scenario.lasts or 0))
+    record = await client.get(scenario.name)
+    if scenario.looks_at is None:
+        record = await client.wait(scenario.name, limit=patience, interval=timedelta(seconds=0.1))
+    assert record is not None
+    return Seen(record=record, rows=notation(await client.history(scenario.name)))
+
+
+async def _until(moment: float) -> None:
+    await asyncio.sleep(max(0.0, moment - asyncio.get_running_loop().time()))
+
+
+async def _do(client: OrchestrationClient, instance: str, step: Step) -> None:
+    if step.verb == "raise_event":
+        name, data = step.arguments
+        await client.raise_event(instance, name, json.dumps(data))
+        return
+    await getattr(client, step.verb)(instance, *step.arguments)
+
+
+def check(scenario: Scenario, seen: Seen) -> None:
+    """To the row, which is possible where time and order are ours."""
+    assert seen.rows == scenario.rows, seen.record.output
+    check_status(scenario, seen.record)
+    if scenario.lasts is not None:
+        lasted = seen.record.last_updated_at.minus(seen.record.created_at).total_seconds()
+        assert scenario.lasts - TOLERANCE_S <= lasted <= scenario.lasts + SLACK_S
+
+
+def check_loosely(scenario: Scenario, seen: Seen) -> None:
+    """What shares an episode, and the order of what runs at once, is up to the store."""
+    ours, expected = without_borders(seen.rows), without_borders(scenario.rows)
+    if scenario.any_order:
+        ours, expected = sorted(ours), sorted(expected)
+    assert ours == expected, seen.record.output
+    check_status(scenario, seen.record)
+
+
+def check_status(scenario: Scenario, record: InstanceRecord) -> None:
+    assert record.status == scenario.status, record.output
+    if scenario.output is not ANY:
+        assert _value(record) == scenario.output
+    if scenario.custom_status is not ANY:
+        status = record.custom_status
+        assert (None if status is None else json.loads(status)) == scenario.custom_status
+
+
+def _value(record: InstanceRecord) -> Any:
+    """An output as the caller meant it: JSON of a result, plain text of a failure or reason."""
+    if record.output is None or record.status.value != "Completed":
+        return record.output
+    return json.loads(record.output)
+
+
+@pytest.mark.parametrize("always_replay", [False, True], ids=["sticky", "replayed"])
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_in_memory(scenario: Scenario, always_replay: bool) -> None:
+    seen = play(
+        APP,
+        lambda parts: perform(parts.engine.client, scenario, PATIENCE),
+        always_replay=always_replay,
+    )
+    check(scenario, seen)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_in_a_file(scenario: Scenario, tmp_path: Path) -> None:
+    seen = play(
+        APP,
+        lambda parts: perform(parts.engine.client, scenario, PATIENCE),
+        file=tmp_path / "state.db",
+    )
+    check_loosely(scenario, seen) if scenario.any_order else check(scenario, seen)
+
+
+@pytest.mark.azurite
+@pytest.mark.parametrize("group", GROUPS)
+async def test_on_azurite(group: str, azurite: Azurite) -> None:
+    """Those of a group at once, in real time, but for the ones that take too much of it."""
+    scenarios = [scenario for scenario in GROUPS[group] if not scenario.is_long]
+    seen: dict[str, Seen] = {}
+
+    async def one(client: OrchestrationClient, scenario: Scenario) -> None:
+        seen[scenario.name] = await perform(client, scenario, PATIENCE)
+
+    async with (
+        on_azurite(APP, azurite, f"Behaviours{group}") as parts,
+        asyncio.TaskGroup() as tasks,
+    ):
+        for scenario in scenarios:
+            tasks.create_task(one(parts.engine.client, scenario))
+    for scenario in scenarios:
+        check_loosely(scenario, seen[scenario.name])
+
+
+def test_names_are_unique_and_many() -> None:
+    names = [scenario.name for scenario in SCENARIOS]
+    assert len(set(names)) == len(names) >= 150
+    assert all(s.status in {str(t) for t in TERMINAL} or s.looks_at for s in SCENARIOS)
