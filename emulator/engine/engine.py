@@ -9,6 +9,7 @@ from typing import Final
 from emulator.core.episode import EpisodeSettings
 from emulator.core.ids import InstanceId
 from emulator.engine.activity_worker import ActivityWorker
+from emulator.engine.attendant import Attendant
 from emulator.engine.client import HubClient
 from emulator.engine.clock import Clock, IdSource
 from emulator.engine.courier import Courier
@@ -49,8 +50,9 @@ class Engine:
         self._activities = ActivityWorker(
             hub, activities, self.courier, clock=clock, ids=ids, outage=self._outage
         )
+        attendant = Attendant(hub, self.courier, episode, clock=clock, outage=self._outage)
         self._orchestrations = OrchestrationWorker(
-            hub, orchestrators, self.courier, episode, clock=clock, ids=ids, outage=self._outage
+            hub, orchestrators, attendant, episode, clock=clock, ids=ids
         )
         self.partitions = PartitionManager(
             hub, self._new_loop, clock=clock, outage=self._outage, on_change=self._route_partitions

@@ -1,0 +1,216 @@
+"""What every worker does for a session: take what has arrived, and see that nothing of it is lost.
+
+Failures of the work itself are dealt with here, in one place, so that no session stops a partition: the store's,
+another worker's commit, text that nobody can read, and defects of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from emulator.core.episode import EpisodeSettings, Execution
+from emulator.core.events import GenericEvent, HistoryEvent, OrchestrationInstance
+from emulator.core.ids import ExecutionId
+from emulator.core.inbox import in_order
+from emulator.core.messages import OutboundMessage
+from emulator.engine.clock import Clock
+from emulator.engine.courier import Courier
+from emulator.engine.outage import Outage
+from emulator.engine.partition_loop import PartitionLoop
+from emulator.engine.session import Loaded, Session
+from emulator.errors import DecodeError, EtagMismatchError, PayloadTooLargeError, StorageError
+from emulator.hub.checkpoint import Checkpoint, commit
+from emulator.hub.message_queue import InHand
+from emulator.hub.task_hub import TaskHub
+from emulator.log import fields, get_logger
+
+_log = get_logger(__name__)
+RETRY_DELAY_S: Final = 1.0
+"""Pause before a session is tried again after the store failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeResult:
+    """What is to become durable.
+
+    Attributes:
+        rows: the last rows of the loaded execution, not stored yet.
+        sender: whom the messages name as their sender.
+        episode: its number, as the messages carry it.
+    """
+
+    rows: Sequence[HistoryEvent]
+    outbox: Sequence[OutboundMessage]
+    custom_status: str | None
+    sender: OrchestrationInstance
+    episode: int
+
+
+Work = Callable[[PartitionLoop, Session, list[InHand]], Awaitable[None]]
+"""Deals with a batch of a session's messages, in their order."""
+
+
+class Attendant:
+    """Attends to the sessions of one engine."""
+
+    def __init__(
+        self,
+        hub: TaskHub,
+        courier: Courier,
+        settings: EpisodeSettings,
+        *,
+        clock: Clock,
+        outage: Outage,
+    ) -> None:
+        """Ready to be given sessions."""
+        self._hub = hub
+        self._courier = courier
+        self._settings = settings
+        self._clock = clock
+        self._outage = outage
+
+    async def attend(self, loop: PartitionLoop, session: Session, work: Work) -> None:
+        """Work on what has arrived for a session."""
+        session.queued = False
+        session.busy = True
+        batch = session.take_all()
+        try:
+            await work(loop, session, [m for m, _ in in_order((m, m.arrival()) for m in batch)])
+            self._outage.worked("committing")
+        except EtagMismatchError as error:
+            await self._lost(loop, session, batch, error)
+        except DecodeError as error:
+            await self._unreadable(loop, session, batch, error)
+        except StorageError as error:
+            self._postpone(loop, session, batch, error)
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not stop the partition
+            _log.exception(
+                "working on instance %r failed; its messages go back to the queue",
+                session.instance,
+                exc_info=error,
+                extra=fields("episode_failed", instance_id=session.instance),
+            )
+            session.forget()
+            await self.abandon(loop, batch)
+        finally:
+            session.busy = False
+            if session.inbox:
+                loop.schedule(session)
+            else:
+                loop.sessions.release(session)
+
+    # --- failures ---------------------------------------------------------------------------------------------
+
+    async def _lost(
+        self, loop: PartitionLoop, session: Session, batch: Sequence[InHand], error: Exception
+    ) -> None:
+        _log.warning(
+            "another worker has committed instance %r meanwhile; what was done here is dropped (%s)",
+            session.instance,
+            error,
+            extra=fields("split_brain", instance_id=session.instance),
+        )
+        session.forget()
+        await self.abandon(loop, batch)
+
+    async def _unreadable(
+        self, loop: PartitionLoop, session: Session, batch: Sequence[InHand], error: DecodeError
+    ) -> None:
+        _log.error(
+            "the history of instance %r cannot be read, so nothing of it is touched: %s",
+            session.instance,
+            error,
+            extra=fields("history_unreadable", instance_id=session.instance),
+        )
+        session.forget()
+        await self.abandon(loop, batch)
+
+    def _postpone(
+        self, loop: PartitionLoop, session: Session, batch: Sequence[InHand], error: StorageError
+    ) -> None:
+        """Try the same messages again after a pause, from what the store holds by then."""
+        self._outage.failed("committing", error)
+        session.forget()
+        held = [in_hand for in_hand in batch if loop.custody.holds(in_hand)]
+        session.inbox.extendleft(reversed(held))
+        session.queued = True
+        asyncio.get_running_loop().call_later(RETRY_DELAY_S, _requeue, loop, session)
+
+    # --- what work is made of -----------------------------------------------------------------------------------
+
+    async def load(self, session: Session, messages: Sequence[InHand]) -> Loaded:
+        """The session's history: as it is known, or read if it is not or may have been changed by a rewind."""
+        rewound = any(isinstance(m.message.event, GenericEvent) for m in messages)
+        if session.loaded is not None and not rewound:
+            return session.loaded
+        session.forget()
+        stored = await self._hub.history.load(session.instance)
+        execution = Execution(self._settings, stored.events)
+        session.loaded = Loaded(execution, stored.etag, stored.blobs)
+        return session.loaded
+
+    async def abandon(self, loop: PartitionLoop, batch: Sequence[InHand]) -> None:
+        """Give messages back to the queue, to be seen again after a growing delay."""
+        for in_hand in batch:
+            if not loop.custody.holds(in_hand):
+                continue
+            try:
+                await loop.queue.abandon(in_hand)
+            except StorageError as error:
+                self._outage.failed("giving messages back", error)
+            loop.custody.drop(in_hand)
+
+    async def discard(self, loop: PartitionLoop, messages: Sequence[InHand]) -> None:
+        """Delete messages unprocessed."""
+        for in_hand in messages:
+            _log.debug(
+                "discarded a message for instance %r",
+                in_hand.message.target.instance_id,
+                extra=fields("message_discarded", message=type(in_hand.message.event).__name__),
+            )
+        await loop.queue.delete_all(messages)
+        for in_hand in messages:
+            loop.custody.drop(in_hand)
+
+    async def commit(
+        self,
+        loop: PartitionLoop,
+        session: Session,
+        loaded: Loaded,
+        result: EpisodeResult,
+        accepted: Sequence[InHand],
+    ) -> None:
+        """Make an episode of the loaded execution durable and let go of the messages that caused it."""
+        state = loaded.execution.state
+        first = len(state.events) - len(result.rows)
+        parcel = self._courier.parcel(result.outbox, sender=result.sender, episode=result.episode)
+        checkpoint = Checkpoint(
+            instance=session.instance,
+            execution=state.execution_id or ExecutionId(""),
+            events=result.rows,
+            first=first,
+            etag=loaded.etag,
+            custom_status=result.custom_status,
+            replaced_blobs=loaded.blobs if first == 0 else (),
+            inbox=accepted,
+        )
+        try:
+            appended = await commit(self._hub, loop.queue, checkpoint, parcel, self._clock.now())
+        except PayloadTooLargeError as error:
+            raise StorageError(
+                f"an episode of {session.instance!r} is too large to be stored: {error}"
+            ) from error
+        loaded.etag = appended.etag
+        loaded.blobs = appended.blobs if first == 0 else (*loaded.blobs, *appended.blobs)
+        loaded.fresh = False
+        parcel.hand_over()
+        for in_hand in accepted:
+            loop.custody.drop(in_hand)
+
+
+def _requeue(loop: PartitionLoop, session: Session) -> None:
+    session.queued = False
+    loop.schedule(session)
