@@ -76,7 +76,7 @@ def make_storage(settings: StorageSettings, clock: Clock, ids: IdSource) -> Stor
         case StorageKind.AZURE:
             from emulator.storage.azure import AzureStorage
 
-            return AzureStorage(settings)
+            return AzureStorage(settings, clock)
 
 
 @asynccontextmanager

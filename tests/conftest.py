@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from azurite import Azurite
+from emulator.storage.azure import Transport
 from emulator.testing.port_suite import Account
 from tests.support import azurite as azurite_support
 from tests.support import stores
 from tests.support.hosts import Place, new_place
 
 STORES = ("memory", "sqlite", "azurite")
+PORT_STORES = (*STORES, "azurite_sdk")
 PERSISTENT_STORES = ("sqlite", "azurite")
 _tests_by_store: Counter[str] = Counter()
 
@@ -21,7 +23,7 @@ _tests_by_store: Counter[str] = Counter()
 def store_params(names: tuple[str, ...]) -> list[object]:
     """Parameters of a fixture or test that runs on each of these stores."""
     return [
-        pytest.param(name, marks=pytest.mark.azurite) if name == "azurite" else name
+        pytest.param(name, marks=pytest.mark.azurite) if name.startswith("azurite") else name
         for name in names
     ]
 
@@ -37,7 +39,7 @@ def azurite() -> Iterator[Azurite]:
     yield from azurite_support.running()
 
 
-@pytest.fixture(params=store_params(STORES))
+@pytest.fixture(params=store_params(PORT_STORES))
 def closed_account(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AbstractAsyncContextManager[Account]:
@@ -46,7 +48,8 @@ def closed_account(
         return stores.memory_account()
     if request.param == "sqlite":
         return stores.sqlite_account(tmp_path / "store.db")
-    return stores.azurite_account(request.getfixturevalue("azurite"))
+    transport = Transport.SDK if request.param == "azurite_sdk" else Transport.REST
+    return stores.azurite_account(request.getfixturevalue("azurite"), transport)
 
 
 @pytest.fixture
@@ -73,11 +76,11 @@ def lasting_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "call" and not report.skipped:
         parameters = report.nodeid.partition("[")[2].rstrip("]").split("-")
-        for store in STORES:
+        for store in PORT_STORES:
             if store in parameters:
                 _tests_by_store[store] += 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    counts = ", ".join(f"{store} {_tests_by_store[store]}" for store in STORES)
+    counts = ", ".join(f"{store} {_tests_by_store[store]}" for store in PORT_STORES)
     terminalreporter.write_line(f"tests by store: {counts}")

@@ -1,13 +1,15 @@
 """An Azure Storage account, Azurite included.
 
-Three SDK clients over one HTTP session. Nothing else in the product imports the SDKs, and this module is imported
-only when the setting asks for it.
+Three SDK clients and two services for plain REST calls over one HTTP session. Nothing else in the product imports the
+SDKs, and this module is imported only when the setting asks for it.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -23,7 +25,19 @@ from emulator.storage.azure_blobs import AzureBlobs
 from emulator.storage.azure_connection import Account, read_account
 from emulator.storage.azure_errors import mapped
 from emulator.storage.azure_queues import AzureQueues
+from emulator.storage.azure_rest import CountingConnector, RestService
+from emulator.storage.azure_rest_queues import QUEUE_HEADERS, RestQueues
+from emulator.storage.azure_rest_tables import TABLE_HEADERS, RestTables
+from emulator.storage.azure_signing import (
+    HttpDate,
+    SasSigner,
+    SharedKeyLiteSigner,
+    SharedKeySigner,
+    Signer,
+    TokenSigner,
+)
 from emulator.storage.azure_tables import AzureTables
+from emulator.storage.sources import Clock
 
 T = TypeVar("T")
 
@@ -34,16 +48,36 @@ RETRIES: Final = 2
 """Of one call, beside ours; with a short pause."""
 
 
+_WRITTEN_BY_US: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+"""Headers that the session must not add by itself: no answer is compressed, and signatures cover the type."""
+
+
+class Transport(StrEnum):
+    """How messages and rows are read and written; all else always goes through the SDK."""
+
+    REST = "rest"
+    """Plain REST calls."""
+    SDK = "sdk"
+    """The SDK's clients: slower, and the measure of the other."""
+
+
 class AzureStorage:
     """An account (storage.ports.Storage)."""
 
-    def __init__(self, settings: StorageSettings) -> None:
+    def __init__(
+        self, settings: StorageSettings, clock: Clock, *, transport: Transport = Transport.REST
+    ) -> None:
         """Read the connection setting.
+
+        Args:
+            clock: dates the signatures; the service takes no date that is more than a quarter of an hour off.
 
         Raises:
             ConfigError: it is in no form that is understood.
         """
         self._settings = settings
+        self._clock = clock
+        self._transport = transport
         self.account: Account = read_account(settings)
         self._session: aiohttp.ClientSession | None = None
         self._clients: tuple[QueueServiceClient, TableServiceClient, BlobServiceClient] | None = (
@@ -90,9 +124,9 @@ class AzureStorage:
         if self._clients is not None:
             return
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE_S, enable_cleanup_closed=False
-            ),
+            connector=CountingConnector(limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE_S),
+            timeout=aiohttp.ClientTimeout(total=None),
+            skip_auto_headers=_WRITTEN_BY_US,
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -141,9 +175,28 @@ class AzureStorage:
             account.table, credential=tables, transport=transport(), **options
         )
         self._clients = (queue_client, table_client, blob_client)
-        self._queues = AzureQueues(queue_client)
-        self._tables = AzureTables(table_client)
         self._blobs = AzureBlobs(blob_client, account.blob)
+        if self._transport is Transport.SDK:
+            self._queues = AzureQueues(queue_client)
+            self._tables = AzureTables(table_client)
+            return
+        queue_signer, table_signer = self._signers()
+        self._queues = RestQueues(
+            queue_client, self._rest(session, account.queue, queue_signer, QUEUE_HEADERS)
+        )
+        self._tables = RestTables(
+            table_client, self._rest(session, account.table, table_signer, TABLE_HEADERS)
+        )
+
+    def _rest(
+        self,
+        session: aiohttp.ClientSession,
+        endpoint: str,
+        signer: Signer,
+        headers: Mapping[str, str],
+    ) -> RestService:
+        timeout_s = self._settings.timeout.total_seconds()
+        return RestService(session, endpoint, signer, headers, timeout_s=timeout_s)
 
     def _credentials(self) -> tuple[Any, Any]:
         """For queues and blobs, and for tables."""
@@ -156,6 +209,21 @@ class AzureStorage:
             return signature, signature
         self._credential = _identity(account)
         return self._credential, self._credential
+
+    def _signers(self) -> tuple[Signer, Signer]:
+        """For queues and for tables."""
+        account, date = self.account, HttpDate(self._clock)
+        if account.key is not None:
+            return (
+                SharedKeySigner(account.name, account.key, date),
+                SharedKeyLiteSigner(account.name, account.key, date),
+            )
+        signer = (
+            SasSigner(account.signature)
+            if account.signature is not None
+            else TokenSigner(self._credential, self._clock, date)
+        )
+        return signer, signer
 
     async def close(self) -> None:
         """See Storage."""

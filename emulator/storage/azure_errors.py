@@ -1,4 +1,4 @@
-"""Errors of the storage SDKs as ours: one table, most specific first.
+"""Errors of the storage services and of their SDKs as ours: one table, most specific first.
 
 The service's own code says most, the HTTP status less, the SDK's exception class least; they are asked in that order.
 Messages name the operation, the status and the code, and never what was sent: a request carries signatures.
@@ -118,6 +118,20 @@ def raise_mapped(error: Exception, what: str) -> NoReturn:
     raise ours(text) from error
 
 
+def refusal(what: str, status: int, code: str, *, failed_index: int | None = None) -> StorageError:
+    """Our error for a refusal of the service.
+
+    Args:
+        what: what was tried, without secrets.
+        failed_index: the place of the refused write if it was a transaction.
+    """
+    ours = BY_CODE.get(code) or BY_STATUS.get(status) or StorageError
+    text = f"{what}: {_status_text(status, code)}"
+    if issubclass(ours, ConflictError | EtagMismatchError):
+        return ours(text, failed_index=failed_index)
+    return ours(text)
+
+
 def our_class(error: Exception) -> ErrorClass:
     """Which of our errors stands for one of the SDK's."""
     by_code = BY_CODE.get(code_of(error))
@@ -155,10 +169,11 @@ def code_of(error: BaseException) -> str:
     if response is None:
         return ""
     header = response.headers.get("x-ms-error-code")
-    return str(header) if header else _code_in_body(str(response.text()))
+    return str(header) if header else code_in_body(str(response.text()))
 
 
-def _code_in_body(text: str) -> str:
+def code_in_body(text: str) -> str:
+    """The error code in an answer of the Table service; empty if it is none."""
     try:
         body: object = json.loads(text)
     except ValueError:
@@ -167,11 +182,15 @@ def _code_in_body(text: str) -> str:
     return str(cast(dict[str, object], inner).get("code", "")) if isinstance(inner, dict) else ""
 
 
+def _status_text(status: int, code: str) -> str:
+    return f"HTTP {status} ({code})" if code else f"HTTP {status}"
+
+
 def _reason(error: Exception) -> str:
     """One line without addresses' queries, where signatures stand."""
     status, code = status_of(error), code_of(error)
     if status:
-        return f"HTTP {status} ({code})" if code else f"HTTP {status}"
+        return _status_text(status, code)
     lines = str(error).strip().splitlines()
     return (
         f"{type(error).__name__}: {_QUERY.sub('?...', lines[0])}" if lines else type(error).__name__

@@ -52,6 +52,22 @@ T = TypeVar("T")
 LEASE_A: Final = "aaaaaaaa-0000-0000-0000-000000000000"
 LEASE_B: Final = "bbbbbbbb-0000-0000-0000-000000000000"
 
+TEXTS: Final = {
+    "empty": "",
+    "blank": " ",
+    "markup": "<a>&amp;</a>",
+    "unicode": '{"a":"\u00e9\u4e2d\U0001f600"}',
+    "control": "a\r\nb\tc",
+    "padded": " padded ",
+    "return": "\r",
+    "feeds": "\n\n",
+    "sections": "]]> <![CDATA[x]]> <!-- -->",
+    "references": "&#13; &#x1; %41 &unknown;",
+    "separators": "\x7f\x85\u2028\ufffd",
+    "largest": "x" * 65536,
+}
+"""Messages that framing could spoil."""
+
 
 @dataclass
 class Account:
@@ -129,22 +145,22 @@ class QueueSuite:
         assert [message.text for message in rest] == ["three"]
         assert await queues.receive(queue, count=32, visibility_timeout_s=30) == ()
 
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "",
-            " ",
-            "<a>&amp;</a>",
-            '{"a":"\u00e9\u4e2d\U0001f600"}',
-            "a\r\nb\tc",
-            " padded ",
-            "x" * 65536,
-        ],
-        ids=["empty", "blank", "markup", "unicode", "control", "padded", "largest"],
-    )
+    @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
     async def test_a_text_comes_back(self, queue: str, queues: QueuePort, text: str) -> None:
         """Whatever it holds."""
         await queues.put(queue, text)
+        [message] = await queues.receive(queue, count=1, visibility_timeout_s=30)
+        assert message.text == text
+
+    @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+    async def test_an_updated_text_comes_back(
+        self, queue: str, queues: QueuePort, text: str
+    ) -> None:
+        """Just so."""
+        old = await queues.put(queue, "old", visibility_timeout_s=30)
+        await queues.update(
+            queue, old.message_id, old.pop_receipt, visibility_timeout_s=0, text=text
+        )
         [message] = await queues.receive(queue, count=1, visibility_timeout_s=30)
         assert message.text == text
 
@@ -313,21 +329,37 @@ class TableSuite:
         columns: dict[str, Value] = {
             "Text": "\u00e9\u4e2d\U0001f600 'quoted' \"double\" \\ \n",
             "Empty": "",
+            "Odd": "\x00\x1f\u2028\u2029--changeset_of_writes--\r\n\r\n",
             "Number": -7,
+            "Least": -(2**31),
+            "Most": 2**31 - 1,
             "Long": Int64(2**40),
+            "Longest": Int64(2**63 - 1),
+            "Lowest": Int64(-(2**63)),
+            "Zero": Int64(0),
             "Double": 1.5,
             "Whole": 2.0,
+            "Tiny": 5e-324,
+            "Large": 1e300,
+            "Precise": 0.1 + 0.2,
+            "Endless": float("inf"),
             "Flag": True,
             "Time": Instant.parse("2026-11-24T01:58:02.0842637Z"),
+            "Early": Instant.parse("1601-01-01T00:00:00.0000000Z"),
+            "Late": Instant.parse("9999-12-31T23:59:59.9999999Z"),
             "Bytes": b"\x00\xff",
+            "NoBytes": b"",
         }
         await tables.write(table, Write(kind=WriteKind.INSERT, key=key("r"), columns=columns))
-        row = await tables.get(table, key("r"))
-        assert row is not None
-        assert dict(row.columns) == columns
-        assert {name: type(value) for name, value in row.columns.items()} == {
-            name: type(value) for name, value in columns.items()
-        }
+        write = Write(kind=WriteKind.UPSERT_REPLACE, key=key("s"), columns=columns)
+        await tables.transact(table, [write])
+        page = await tables.query(table, None)
+        for row in (await tables.get(table, key("r")), *page.rows):
+            assert row is not None
+            assert dict(row.columns) == columns
+            assert {name: type(value) for name, value in row.columns.items()} == {
+                name: type(value) for name, value in columns.items()
+            }
 
     async def test_the_service_stamps_rows(
         self, account: Account, table: str, tables: TablePort
@@ -422,6 +454,12 @@ class TableSuite:
             "a''b",
             "",
             "()",
+            "100%",
+            "<x>&amp;",
+            '"',
+            "\U0001f600",
+            " ",
+            "k" * 250,
         ],
     )
     async def test_odd_keys(self, table: str, tables: TablePort, odd: str) -> None:

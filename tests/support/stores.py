@@ -10,7 +10,7 @@ from pathlib import Path
 from azurite import Azurite
 from emulator.engine.clock import SystemClock, SystemIds
 from emulator.settings import StorageKind, StorageSettings
-from emulator.storage.azure import AzureStorage
+from emulator.storage.azure import AzureStorage, Transport
 from emulator.storage.memory import MemoryStorage
 from emulator.storage.sqlite import SqliteStorage
 from emulator.testing.port_suite import Account
@@ -36,8 +36,10 @@ async def sqlite_account(path: Path) -> AsyncIterator[Account]:
 
 
 @asynccontextmanager
-async def azurite_account(server: Azurite) -> AsyncIterator[Account]:
-    storage = azure_storage(server.connection_string)
+async def azurite_account(
+    server: Azurite, transport: Transport = Transport.REST
+) -> AsyncIterator[Account]:
+    storage = azure_storage(server.connection_string, transport)
     await storage.open()
     try:
         yield Account(
@@ -47,10 +49,9 @@ async def azurite_account(server: Azurite) -> AsyncIterator[Account]:
         await storage.close()
 
 
-def azure_storage(connection_string: str) -> AzureStorage:
-    return AzureStorage(
-        StorageSettings(kind=StorageKind.AZURE, connection_string=connection_string)
-    )
+def azure_storage(connection_string: str, transport: Transport = Transport.REST) -> AzureStorage:
+    settings = StorageSettings(kind=StorageKind.AZURE, connection_string=connection_string)
+    return AzureStorage(settings, SystemClock(), transport=transport)
 
 
 def system_sources() -> tuple[SystemClock, SystemIds]:
