@@ -9,11 +9,13 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from emulator import config
+from emulator.commands import instances, mirror, why
+from emulator.commands.output import FAILED, MISUSED, fail
 from emulator.errors import ConfigError, EmulatorError
 
 app = typer.Typer(
@@ -37,6 +39,10 @@ def root(
 
         typer.echo(product_version())
         raise typer.Exit
+
+
+for _group in (mirror.app, instances.app, why.app):
+    app.add_typer(_group)
 
 
 @app.command()
@@ -91,11 +97,11 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
     try:
         asyncio.run(_serve(app_folder, flags))
     except ConfigError as error:
-        _fail(str(error), 2)
+        fail(str(error), MISUSED)
     except EmulatorError as error:
-        _fail(str(error), 1)
+        fail(str(error), FAILED)
     except KeyboardInterrupt:
-        _fail("", 130)
+        fail("", 130)
 
 
 async def _serve(folder: Path, flags: config.Flags) -> None:
@@ -135,13 +141,6 @@ def _on_signal(
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    if text:
-        sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
-    raise typer.Exit(code)
 
 
 def main() -> None:

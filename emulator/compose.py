@@ -449,16 +449,7 @@ def _engine(
     clock: Clock,
     ids: IdSource,
 ) -> Engine:
-    orchestrators = Orchestrators(
-        [
-            OrchestratorFunction(
-                name=f.spec.durable_name, handle=f.callable, file=str(f.spec.script)
-            )
-            for f in app.of_kind(TriggerKind.ORCHESTRATION)
-        ],
-        context_settings(settings.hub),
-        always_replay=settings.always_replay,
-    )
+    orchestrators = _orchestrators(settings, app)
     activities = Activities(
         {f.spec.durable_name: f for f in app.of_kind(TriggerKind.ACTIVITY)},
         invoker,
@@ -483,6 +474,29 @@ def _engine(
         ids=ids,
         sessions_max=settings.sticky_sessions_max,
     )
+
+
+def _orchestrators(settings: Settings, app: FunctionApp) -> Orchestrators:
+    return Orchestrators(
+        [
+            OrchestratorFunction(
+                name=f.spec.durable_name, handle=f.callable, file=str(f.spec.script)
+            )
+            for f in app.of_kind(TriggerKind.ORCHESTRATION)
+        ],
+        context_settings(settings.hub),
+        always_replay=settings.always_replay,
+    )
+
+
+def load_orchestrators(settings: Settings) -> Orchestrators:
+    """The orchestrators of an app, to replay histories with; nothing else of it is set up.
+
+    Raises:
+        ConfigError: the app cannot be loaded.
+    """
+    install_fast_timestamps()
+    return _orchestrators(settings, load_app(settings.app, Registry()))
 
 
 def context_settings(hub: HubSettings) -> ContextSettings:

@@ -86,17 +86,28 @@ def find_root(start: Path) -> Path:
     )
 
 
-def load(app: Path, flags: Flags, environment: Mapping[str, str]) -> Settings:
+def _root_if_any(start: Path) -> Path:
+    """The app's folder, or, where there is none, the folder itself."""
+    try:
+        return find_root(start)
+    except ConfigError:
+        return start.resolve()
+
+
+def load(
+    app: Path, flags: Flags, environment: Mapping[str, str], *, needs_app: bool = True
+) -> Settings:
     """Read everything once.
 
     Args:
         app: a folder of the app, see find_root().
         environment: the process's environment.
+        needs_app: whether there must be an app; without one, flags, environment and defaults are all there is.
 
     Raises:
         ConfigError: a file, field, setting or flag is wrong; says which, why, and what to do.
     """
-    root = find_root(app)
+    root = find_root(app) if needs_app else _root_if_any(app)
     local = _read_local_settings(root)
     values = {
         **local.values,

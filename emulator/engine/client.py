@@ -249,7 +249,7 @@ class HubClient:
             fetch_input=False,
             fetch_output=False,
         )
-        return await purge_instances(self._hub, where, self._on_purge)
+        return (await purge_instances(self._hub, where, self._on_purge)).instances
 
     # --- entities ---------------------------------------------------------------------------------------------
 

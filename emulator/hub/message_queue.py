@@ -7,6 +7,7 @@ deletes the message later must use the newest.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from emulator.core.backoff import ABANDON_DELAY_MAX_S, abandon_delay_s
@@ -17,7 +18,12 @@ from emulator.core.messages import TaskMessage
 from emulator.errors import DecodeError, NotFoundError, PopReceiptMismatchError
 from emulator.hub.payloads import PayloadStore
 from emulator.log import fields, get_logger
-from emulator.storage.ports import MessageHandle, QueueMessage, QueuePort
+from emulator.storage.ports import (
+    RECEIVE_COUNT_MAX,
+    MessageHandle,
+    QueueMessage,
+    QueuePort,
+)
 from emulator.wire.queue_message import (
     Envelope,
     Wrapper,
@@ -94,6 +100,21 @@ class InHand:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peeked:
+    """What can be seen of a queue.
+
+    Attributes:
+        unreadable: messages and why they cannot be read.
+        others: how many more there are: held by someone, not due yet, or behind the first 32.
+    """
+
+    queue: str
+    readable: tuple[tuple[QueueMessage, Envelope], ...]
+    unreadable: tuple[tuple[QueueMessage, str], ...]
+    others: int
+
+
 class MessageQueue:
     """Put, receive, renew, abandon and delete the messages of one queue."""
 
@@ -133,6 +154,24 @@ class MessageQueue:
             if in_hand is not None:
                 readable.append(in_hand)
         return readable
+
+    async def peek(self) -> Peeked:
+        """Look at the visible messages, at most 32, without touching them."""
+        seen = await self._queues.peek(self.name, count=RECEIVE_COUNT_MAX)
+        readable: list[tuple[QueueMessage, Envelope]] = []
+        unreadable: list[tuple[QueueMessage, str]] = []
+        for message in seen:
+            try:
+                readable.append((message, await self._decoded(message.text)))
+            except (DecodeError, NotFoundError) as error:
+                unreadable.append((message, str(error)))
+        count = await self._queues.message_count(self.name)
+        return Peeked(
+            queue=self.name,
+            readable=tuple(readable),
+            unreadable=tuple(unreadable),
+            others=max(0, count - len(seen)),
+        )
 
     async def renew(self, in_hand: InHand, *, visibility_timeout_s: int) -> bool:
         """Keep it for longer; False if it is ours no more."""
@@ -191,13 +230,10 @@ class MessageQueue:
 
     async def _read(self, message: QueueMessage) -> InHand | None:
         try:
-            envelope = decode_message(message.text)
-            if isinstance(envelope, Wrapper):
-                envelope = decode_envelope(await self._payloads.download(envelope.blob_name))
             return InHand(
                 self.name,
                 message.handle,
-                envelope,
+                await self._decoded(message.text),
                 inserted_at=message.inserted_at,
                 dequeue_count=message.dequeue_count,
             )
@@ -213,6 +249,12 @@ class MessageQueue:
                 message.handle.message_id, message.handle.pop_receipt, message.dequeue_count
             )
             return None
+
+    async def _decoded(self, text: str) -> Envelope:
+        envelope = decode_message(text)
+        if isinstance(envelope, Wrapper):
+            return decode_envelope(await self._payloads.download(envelope.blob_name))
+        return envelope
 
     def _encoded(self, text: str) -> str:
         if not self._base64:

@@ -7,8 +7,9 @@ whose id begins with its id.
 
 from __future__ import annotations
 
-from asyncio import Semaphore, TaskGroup
+from asyncio import Semaphore, Task, TaskGroup
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from emulator.core.ids import InstanceId
@@ -27,6 +28,15 @@ PAGE_ROWS: Final = 100
 CONCURRENT_PURGES_MAX: Final = 16
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purged:
+    """How much was deleted."""
+
+    instances: int
+    rows: int
+    """Of their histories."""
+
+
 async def purge_instance(hub: TaskHub, instance: InstanceId) -> bool:
     """Delete one instance, whatever its state; False if it has no row (an orphaned history stays)."""
     if await hub.instances.get(instance, payloads=False) is None:
@@ -37,30 +47,33 @@ async def purge_instance(hub: TaskHub, instance: InstanceId) -> bool:
 
 async def purge_instances(
     hub: TaskHub, where: InstanceQuery, on_purge: Callable[[InstanceId], None]
-) -> int:
-    """Delete every instance that matches, and how many there were."""
-    count = 0
+) -> Purged:
+    """Delete every instance that matches, and how much there was."""
+    instances = rows = 0
     continuation: str | None = None
     limit = Semaphore(CONCURRENT_PURGES_MAX)
     while True:
         page = await hub.instances.page(where, top=PAGE_ROWS, continuation=continuation)
+        deletions: list[Task[int]] = []
         async with TaskGroup() as group:
             for record in page.records:
                 on_purge(record.instance_id)
-                group.create_task(_delete_limited(hub, record.instance_id, limit))
-        count += len(page.records)
+                work = _delete_limited(hub, record.instance_id, limit)
+                deletions.append(group.create_task(work))
+        instances += len(deletions)
+        rows += sum(deletion.result() for deletion in deletions)
         continuation = page.continuation
         if continuation is None:
-            return count
+            return Purged(instances=instances, rows=rows)
 
 
-async def _delete_limited(hub: TaskHub, instance: InstanceId, limit: Semaphore) -> None:
+async def _delete_limited(hub: TaskHub, instance: InstanceId, limit: Semaphore) -> int:
     async with limit:
-        await _delete_all(hub, instance)
+        return await _delete_all(hub, instance)
 
 
-async def _delete_all(hub: TaskHub, instance: InstanceId) -> None:
-    """History and blobs first, the row last: a purge that is cut short can be repeated."""
+async def _delete_all(hub: TaskHub, instance: InstanceId) -> int:
+    """History and blobs first, the row last: a purge that is cut short can be repeated. How many rows there were."""
     for prefix in {f"{instance}/", f"{escape(instance)}/"}:
         for name in await hub.payloads.names(prefix):
             await hub.payloads.delete(name)
@@ -69,6 +82,7 @@ async def _delete_all(hub: TaskHub, instance: InstanceId) -> None:
         keys = [row.key for row in rows[start : start + TRANSACTION_OPERATIONS_MAX]]
         await _delete_rows(hub, keys)
     await hub.instances.delete(instance)
+    return len(rows)
 
 
 async def _delete_rows(hub: TaskHub, keys: list[RowKey]) -> None:
