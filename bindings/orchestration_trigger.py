@@ -26,7 +26,7 @@ from bindings.oop_schema import (
     read_failure,
     read_state,
 )
-from emulator.core.actions import Action, CreateTimer, WhenAll, WhenAny
+from emulator.core.actions import Action, CreateTimer, leaves
 from emulator.core.events import (
     EventSent,
     ExecutionCompleted,
@@ -266,7 +266,9 @@ class _Run:
             actions = tuple(self._new_actions())
             cancelled = tuple(self._cancelled()) if position == last else ()
             if actions or cancelled:
-                yield Step(position=position, actions=actions, cancelled=cancelled)
+                yield Step(
+                    position=position, actions=actions, cancelled=cancelled, where=self._where()
+                )
         self._first_new = 0
 
     def close(self) -> None:
@@ -300,6 +302,14 @@ class _Run:
 
         status: object = self._context.custom_status
         return compact_json(df_dumps(status)) if status else None
+
+    def _where(self) -> str | None:
+        """The line of the user's code that is waiting now, in the innermost generator."""
+        inner: Any = self._generator
+        while isinstance(getattr(inner, "gi_yieldfrom", None), GeneratorType):
+            inner = inner.gi_yieldfrom
+        frame = getattr(inner, "gi_frame", None)
+        return f"{frame.f_code.co_filename}, line {frame.f_lineno}" if frame else None
 
     def _give(self, event: HistoryEvent, *, is_new: bool) -> None:
         from azure.durable_functions.models.history.HistoryEvent import HistoryEvent as SdkEvent
@@ -478,7 +488,7 @@ def _ends_context(feed: Sequence[HistoryEvent], index: int) -> bool:
 
 def _deviates(before: Sequence[Action], after: Sequence[Action]) -> bool:
     """Whether actions that are known differ now; a timer that was cancelled since does not count."""
-    known, now = list(_leaves(before)), list(_leaves(after))
+    known, now = list(leaves(before)), list(leaves(after))
     if len(now) < len(known):
         return True
     return any(
@@ -488,15 +498,7 @@ def _deviates(before: Sequence[Action], after: Sequence[Action]) -> bool:
 
 
 def _newly_cancelled(before: Sequence[Action], after: Sequence[Action]) -> Iterator[int]:
-    was = list(_leaves(before))
-    for leaf, (old, new) in enumerate(zip(was, _leaves(after), strict=False)):
+    was = list(leaves(before))
+    for leaf, (old, new) in enumerate(zip(was, leaves(after), strict=False)):
         if isinstance(new, CreateTimer) and new.cancelled and old != new:
             yield leaf
-
-
-def _leaves(actions: Sequence[Action]) -> Iterator[Action]:
-    for action in actions:
-        if isinstance(action, WhenAll | WhenAny):
-            yield from _leaves(action.children)
-        else:
-            yield action

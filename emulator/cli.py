@@ -80,6 +80,12 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
     always_replay: Annotated[
         bool, typer.Option(help="Run orchestrators from their start at every episode.")
     ] = False,
+    parity: Annotated[
+        str | None,
+        typer.Option(
+            help="warn or strict: tell where Azure would do something else, or fail such an instance."
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show what the host does.")] = False,
 ) -> None:
     """Run a function app until interrupted."""
@@ -92,6 +98,7 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
         cors=cors,
         management_urls=management_urls,
         always_replay=always_replay,
+        parity=parity,
         functions=tuple(filter(None, (functions or "").split(","))) if functions else None,
     )
     try:

@@ -43,6 +43,7 @@ from emulator.log import fields, get_logger
 from emulator.settings import (
     HubSettings,
     ManagementUrls,
+    Parity,
     Settings,
     StorageKind,
     StorageSettings,
@@ -469,7 +470,11 @@ def _engine(
         hub,
         orchestrators,
         activities,
-        EpisodeSettings(rules=rules, store_inputs=settings.hub.store_inputs_in_history),
+        EpisodeSettings(
+            rules=rules,
+            store_inputs=settings.hub.store_inputs_in_history,
+            is_strict=settings.parity is Parity.STRICT,
+        ),
         clock=clock,
         ids=ids,
         sessions_max=settings.sticky_sessions_max,

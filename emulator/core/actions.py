@@ -6,6 +6,7 @@ JSON already read. `input` is JSON text as the app gave it, or None for a null.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -137,3 +138,12 @@ Action = (
     | WhenAny
     | Refused
 )
+
+
+def leaves(actions: Iterable[Action]) -> Iterator[Action]:
+    """The actions themselves, without the compounds around them, in the order in which they are started."""
+    for action in actions:
+        if isinstance(action, WhenAll | WhenAny):
+            yield from leaves(action.children)
+        else:
+            yield action

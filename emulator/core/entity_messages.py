@@ -27,6 +27,7 @@ class EntityRequest:
 
     event_name: str
     text: str
+    request_id: str
     not_before: Instant | None = None
 
 
@@ -89,7 +90,7 @@ def call_request(
         "Predecessor": predecessor,
         "requestTime": _offset_text(now),
     }
-    return EntityRequest(event_name="op", text=_without_nulls(members))
+    return EntityRequest(event_name="op", text=_without_nulls(members), request_id=request_id)
 
 
 def signal_request(
@@ -113,7 +114,9 @@ def signal_request(
         "requestTime": _offset_text(now),
     }
     name = f"op@{due.text7()}" if due else "op"
-    return EntityRequest(event_name=name, text=_without_nulls(members), not_before=due)
+    return EntityRequest(
+        event_name=name, text=_without_nulls(members), request_id=request_id, not_before=due
+    )
 
 
 def _without_nulls(members: Mapping[str, object]) -> str:

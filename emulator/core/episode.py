@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from emulator.core import disagreement
 from emulator.core.decisions import Decision, ScheduleActivity, SendEvent, SetTimer, StartChild
+from emulator.core.disagreement import Asked
 from emulator.core.events import (
     EventRaised,
     EventSent,
@@ -35,7 +37,7 @@ from emulator.core.ids import ExecutionId
 from emulator.core.instant import Instant
 from emulator.core.messages import OutboundMessage, TaskMessage
 from emulator.core.nondeterminism import NonDeterminismError
-from emulator.core.parity import Deviation
+from emulator.core.parity import Deviation, Rule
 from emulator.core.replay import Replay, Rules
 from emulator.core.state import RuntimeState
 from emulator.core.status import RuntimeStatus
@@ -49,12 +51,25 @@ class EpisodeSettings:
 
     rules: Rules
     store_inputs: bool = False
+    is_strict: bool = False
+    """Whether an instance fails where the real host would do something else (`--parity strict`)."""
 
 
 class Execution:
     """One execution as this process holds it: its state, its feed and its replay, kept between episodes."""
 
-    __slots__ = ("applied", "continued", "feed", "mark", "replay", "settings", "state")
+    __slots__ = (
+        "applied",
+        "asked",
+        "continued",
+        "feed",
+        "mark",
+        "replay",
+        "settings",
+        "state",
+        "told",
+        "warnings",
+    )
 
     def __init__(self, settings: EpisodeSettings, events: Sequence[HistoryEvent] = ()) -> None:
         """Begin from stored rows."""
@@ -64,6 +79,11 @@ class Execution:
         self.feed = Feed()
         self.replay = Replay(settings.rules)
         self.applied = 0
+        self.asked = Asked()
+        self.told: set[Rule] = set()
+        """Rules that this instance was warned of; each is told once."""
+        self.warnings: list[Deviation] = []
+        """What is to be told now."""
         self.mark = 0
         for event in events:
             self.feed.add(event)
@@ -130,13 +150,16 @@ def decide(
     """
     if turn.from_start:
         execution.replay = Replay(execution.settings.rules)
+        execution.asked = Asked()
         execution.applied = 0
     outcome = turn.outcome
     try:
         _advance(execution, turn)
     except NonDeterminismError as error:
+        _warn(execution, _explained(error, turn))
         failed = replace(outcome, failure=str(error), failure_details=None)
         return _close(execution, failed, (), now, before, played=False)
+    _compare(execution, turn)
     replay = execution.replay
     outbox = _write_decisions(execution, now, new_execution_id)
     if replay.terminated is not None:
@@ -166,10 +189,52 @@ def _advance(execution: Execution, turn: Turn) -> None:
         execution.replay.apply(events[position])
         step = steps.get(position)
         if step is not None:
-            execution.replay.perform(step.actions)
+            execution.replay.perform(step.actions, step.where)
+            execution.asked.add(step.actions, step.where)
             for leaf in step.cancelled:
                 execution.replay.cancel(leaf)
+                execution.asked.cancel(leaf)
     execution.applied = len(events)
+
+
+def _compare(execution: Execution, turn: Turn) -> None:
+    """Ask whether the real host would do the same, if the orchestrator has moved."""
+    replay, outcome = execution.replay, turn.outcome
+    ended = outcome.done or outcome.failure is not None
+    moved = bool(turn.steps) or ended or _has_new_event(execution)
+    if replay.deviation is not None or not moved:
+        return
+    found = disagreement.find(
+        execution.asked,
+        execution.feed.events,
+        started=replay.started,
+        requests=replay.requests,
+        carried=len(replay.carried),
+        ended=ended,
+    )
+    if found is not None and execution.settings.is_strict:
+        replay.deviation = found
+    elif found is not None:
+        _warn(execution, found)
+
+
+def _has_new_event(execution: Execution) -> bool:
+    """Whether an event came that the orchestrator may be waiting for under another name."""
+    new = execution.feed.events[execution.mark :]
+    return not execution.asked.is_simple and any(isinstance(row, EventRaised) for row in new)
+
+
+def _warn(execution: Execution, deviation: Deviation) -> None:
+    if deviation.rule not in execution.told:
+        execution.told.add(deviation.rule)
+        execution.warnings.append(deviation)
+
+
+def _explained(error: NonDeterminismError, turn: Turn) -> Deviation:
+    """Where the code asked for what the history does not have, or else where it stands now."""
+    places = [step.where for step in turn.steps if step.where is not None]
+    where = error.place or (places[-1] if places else None)
+    return Deviation.non_deterministic(error.explanation, disagreement.place_text(where))
 
 
 def _with_host_failures(execution: Execution, outcome: Outcome) -> Outcome:
@@ -421,6 +486,7 @@ def _continue(
     assert replay.continue_as_new is not None
     following = Execution(execution.settings)
     following.continued = True
+    following.told = execution.told
     following.add(OrchestratorStarted(timestamp=now))
     following.add(
         replace(

@@ -24,7 +24,20 @@ _TAIL = (
 
 
 class NonDeterminismError(Exception):
-    """The replay and the stored history disagree; the text becomes the instance's output."""
+    """The replay and the stored history disagree; the text becomes the instance's output.
+
+    `explanation` says the same for whoever wrote the code: what the history has, and what was asked for now; `place`
+    is where the code asked, if that is known.
+    """
+
+    def __init__(self, message: str, *, row: DecisionRow, decision: Decision | None) -> None:
+        super().__init__(message)
+        asked = "nothing" if decision is None else _plainly(decision)
+        self.place: str | None = None
+        self.explanation = (
+            f"the history has {_what(row)}{_named(row)} as number {row.event_id}, and the code now asked for {asked} "
+            "there"
+        )
 
 
 def check(row: DecisionRow, decision: Decision | None) -> None:
@@ -36,17 +49,21 @@ def check(row: DecisionRow, decision: Decision | None) -> None:
         NonDeterminismError: they differ.
     """
     if decision is None:
-        raise NonDeterminismError(f"{_HEAD}{_missing(row)}{_TAIL}")
+        raise NonDeterminismError(f"{_HEAD}{_missing(row)}{_TAIL}", row=row, decision=decision)
     if not isinstance(decision, _kind(row)):
         raise NonDeterminismError(
             f"{_HEAD}{_what(row)} with sequence number {row.event_id}{_named(row)}, but the current "
-            f"orchestration replay instead produced a {_clr_name(decision)} action with this sequence number. {_TAIL}"
+            f"orchestration replay instead produced a {_clr_name(decision)} action with this sequence number. {_TAIL}",
+            row=row,
+            decision=decision,
         )
     there, here = _row_name(row), _decision_name(decision)
     if there.lower() != here.lower():
         raise NonDeterminismError(
             f"{_HEAD}{_what(row)} with sequence number {row.event_id}{_named(row)}, but the current "
-            f"orchestration replay instead scheduled {_what(row)} named '{here}' with this sequence number.  {_TAIL}"
+            f"orchestration replay instead scheduled {_what(row)} named '{here}' with this sequence number.  {_TAIL}",
+            row=row,
+            decision=decision,
         )
 
 
@@ -120,3 +137,17 @@ def _decision_name(decision: Decision) -> str:
 def _named(row: DecisionRow) -> str:
     name = _row_name(row)
     return f" named '{name}'" if name else ""
+
+
+def _plainly(decision: Decision) -> str:
+    match decision:
+        case ScheduleActivity():
+            return f"the activity '{decision.name}'"
+        case SetTimer():
+            return "a timer"
+        case StartChild():
+            return f"the sub-orchestration '{decision.name}'"
+        case SendEvent():
+            return f"an event or entity operation for '{decision.instance_id}'"
+        case _:
+            assert_never(decision)

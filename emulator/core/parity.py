@@ -1,7 +1,8 @@
 """Where the real product would do something else, and worse: one row per rule.
 
-An instance that runs into such a rule fails at once here, with a text that says what is wrong and what the real
-product does. The rules' ids are stable: tests, documents and log lines name them.
+An instance that runs into one of the first rules fails at once here, with a text that says what is wrong and what the
+real product does; the rules from WAITS_FOR_EVER on are told as a warning, once for an instance, and fail it only
+under `--parity strict`. The rules' ids are stable: tests, documents and log lines name them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,13 @@ class Rule(StrEnum):
     CHILD_WITH_BAD_ID = "child-with-bad-id"
     NOTHING_OPEN = "nothing-open"
     TOO_MANY_ACTIONS = "too-many-actions"
+    WAITS_FOR_EVER = "waits-for-ever"
+    STARTS_LATER = "starts-later"
+    OTHER_IDS = "other-ids"
+    EVENT_TWICE = "event-twice"
+    EARLY_EVENTS = "early-events"
+    EVENT_NAME_CASE = "event-name-case"
+    NON_DETERMINISTIC = "non-deterministic"
 
 
 _ON_AZURE = "On Azure this orchestration would stay Running for ever, without an error."
@@ -87,4 +95,74 @@ class Deviation:
             rule=Rule.TOO_MANY_ACTIONS,
             message=f"The orchestration asked for more than {limit} actions in one execution (host.json, "
             f"extensions.durableTask.maxOrchestrationActions): use continue_as_new. {_ON_AZURE}",
+        )
+
+    @classmethod
+    def waits_for_ever(cls, what: str, where: str) -> Deviation:
+        """The app's SDK went on where the real host's loop still waits, for something that may never come."""
+        return cls(
+            rule=Rule.WAITS_FOR_EVER,
+            message=f"This orchestration goes on here, but the real host still awaits {what}{where}, and nothing that "
+            f"is running can finish that: it takes what was yielded one after the other, and each only with the tasks "
+            f"that were new in it. Make new tasks for every task_any or task_all, and wait once for each event. "
+            f"{_ON_AZURE}",
+        )
+
+    @classmethod
+    def starts_later(cls, what: str, where: str) -> Deviation:
+        """The real host starts the next action only when one before it has ended altogether."""
+        return cls(
+            rule=Rule.STARTS_LATER,
+            message=f"What this orchestration asks for next is started at once here. On Azure it is started only when "
+            f"{what}{where} has ended altogether, failed tasks and slow ones included.",
+        )
+
+    @classmethod
+    def other_ids(cls, task_id: int, where: str) -> Deviation:
+        """The real host would give task ids in another order than the SDK expects."""
+        return cls(
+            rule=Rule.OTHER_IDS,
+            message=f"On Azure the task with id {task_id}{where} would be another one than the app's SDK takes it "
+            "for, and the instance would fail as non-deterministic, or wait for ever: do not cancel timers beside, "
+            "and do not catch failures of, calls with retries that are still running in the same task_all or task_any.",
+        )
+
+    @classmethod
+    def event_twice(cls, name: str) -> Deviation:
+        """An event that was consumed would be taken over into the next execution as well."""
+        return cls(
+            rule=Rule.EVENT_TWICE,
+            message=f"On Azure the event '{name}' would be given to this execution and once more to the next: a timer "
+            "that is cancelled in the episode of the continue_as_new finishes its task_any at once there. Wait for the "
+            "cancelled timer's replacement, or call continue_as_new without cancelling.",
+        )
+
+    @classmethod
+    def early_events(cls, name: str) -> Deviation:
+        """Several events of one name came before anybody waited."""
+        return cls(
+            rule=Rule.EARLY_EVENTS,
+            message=f"Several events '{name}' came before anyone waited for them. The app's SDK keeps only the last "
+            "and gives it to every wait; hosts of other languages would give out one after the other. Wait before "
+            "raising, or use names of their own.",
+        )
+
+    @classmethod
+    def event_name_case(cls, raised: str, awaited: str) -> Deviation:
+        """An event whose name differs from the awaited one in case only."""
+        return cls(
+            rule=Rule.EVENT_NAME_CASE,
+            message=f"The event '{raised}' was raised while '{awaited}' is awaited: the app's SDK compares names with "
+            f"case, so the wait goes on, while the real host takes the event. Raise '{awaited}'. {_ON_AZURE}",
+        )
+
+    @classmethod
+    def non_deterministic(cls, explanation: str, where: str) -> Deviation:
+        """A replay that asked for other things than the history has. The instance has failed already."""
+        return cls(
+            rule=Rule.NON_DETERMINISTIC,
+            message=f"Non-deterministic orchestrator: {explanation}{where}. Usually the code was changed while the "
+            "instance was running, or it depends on something that is not the same in every replay: the clock "
+            "(use context.current_utc_datetime), random values (context.new_uuid()), settings, files or requests "
+            "(call an activity). On Azure the decisions of the failed replay are stored and run all the same.",
         )

@@ -52,9 +52,10 @@ from emulator.core.events import (
 from emulator.core.http_call import HTTP_ACTIVITY, poll_after
 from emulator.core.ids import InstanceId
 from emulator.core.instant import MIN_INSTANT, Instant
-from emulator.core.nondeterminism import check
+from emulator.core.nondeterminism import DecisionRow, NonDeterminismError, check
 from emulator.core.parity import Deviation
 from emulator.core.retry import delay_after
+from emulator.core.shim import Started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,13 @@ class Replay:
         self.terminated: ExecutionTerminated | None = None
         self.failure: str | None = None
         self.deviation: Deviation | None = None
+        self.started: list[Started] = []
+        """What was started, by task id."""
+        self.requests: list[str | None] = []
+        """Ids under which the answers to calls of entities come, in the order of the calls."""
+        self._where: str | None = None
+        self.places: dict[int, str] = {}
+        """Where the app's code asked for what was started under an id."""
 
     @property
     def next_id(self) -> int:
@@ -155,7 +163,7 @@ class Replay:
             case ExecutionStarted():
                 self._started = event
             case TaskScheduled() | TimerCreated() | SubOrchestrationCreated() | EventSent():
-                check(event, self._pending.pop(event.event_id, None))
+                self._confirm(event)
             case TaskCompleted() | SubOrchestrationCompleted():
                 self._completed(event.task_scheduled_id, event.result)
             case TaskFailed() | SubOrchestrationFailed():
@@ -168,6 +176,13 @@ class Replay:
                 self.terminated = event
             case _:
                 pass
+
+    def _confirm(self, row: DecisionRow) -> None:
+        try:
+            check(row, self._pending.pop(row.event_id, None))
+        except NonDeterminismError as error:
+            error.place = self.places.get(row.event_id)
+            raise
 
     def _completed(self, task_id: int, result: str | None) -> None:
         task = self._open.pop(task_id, None)
@@ -203,8 +218,9 @@ class Replay:
 
     # --- actions ----------------------------------------------------------------------------------------------
 
-    def perform(self, actions: Iterable[Action]) -> None:
-        """Take what the orchestrator asked for now, in its order."""
+    def perform(self, actions: Iterable[Action], where: str | None = None) -> None:
+        """Take what the orchestrator asked for now, in its order, and the place in its code."""
+        self._where = where
         for action in actions:
             if self.failure is None and self.deviation is None:
                 self._start(action)
@@ -217,7 +233,7 @@ class Replay:
 
     def _start(self, action: Action) -> None:
         if isinstance(action, WhenAll | WhenAny):
-            self.perform(action.children)
+            self.perform(action.children, self._where)
             return
         leaf = self._leaf_count
         self._leaf_count += 1
@@ -284,7 +300,7 @@ class Replay:
         return False
 
     def _schedule(self, name: str, text: str | None, task: _Open) -> None:
-        task_id = self._take_id()
+        task_id = self._take_id("activity", "" if name == HTTP_ACTIVITY else name)
         self._open[task_id] = task
         self._pending[task_id] = ScheduleActivity(task_id=task_id, name=name, input=text)
 
@@ -292,7 +308,7 @@ class Replay:
         instance_id = (action.instance_id or "").strip() and action.instance_id
         if instance_id and self._refused_child(instance_id):
             return
-        task_id = self._take_id()
+        task_id = self._take_id("child", action.name)
         self._open[task_id] = task
         child = instance_id or f"{self._execution_id}:{task_id}"
         self._pending[task_id] = StartChild(
@@ -336,7 +352,7 @@ class Replay:
         return self._set_timer(fire_at, _Open())
 
     def _set_timer(self, fire_at: Instant, task: _Open) -> int:
-        task_id = self._take_id()
+        task_id = self._take_id("timer")
         self._open[task_id] = task
         self._pending[task_id] = SetTimer(task_id=task_id, fire_at=fire_at)
         return task_id
@@ -344,12 +360,13 @@ class Replay:
     def _send_to_entity(self, action: CallEntity | SignalEntity) -> None:
         if not self._knows_entity(action):
             return
-        task_id = self._take_id()
+        task_id = self._take_id("event")
         assert self._started is not None
         sender = self._started.instance
         if isinstance(action, CallEntity):
             self._waits_for_events = True
             request = call_request(action, sender=sender, now=self._now, labels=self._labels)
+            self.requests.append(request.request_id)
         else:
             request = signal_request(action, sender=sender, now=self._now, labels=self._labels)
         self._pending[task_id] = SendEvent(
@@ -378,7 +395,10 @@ class Replay:
     def _execution_id(self) -> str:
         return (self._started.instance.execution_id or "") if self._started else ""
 
-    def _take_id(self) -> int:
+    def _take_id(self, kind: str, name: str = "") -> int:
         task_id = self._next_id
         self._next_id += 1
+        self.started.append((kind, name.lower()))
+        if self._where is not None:
+            self.places[task_id] = self._where
         return task_id

@@ -15,13 +15,14 @@ from emulator.core.actions import Action
 class Step:
     """What was asked for after the event at `position` of the feed had been given.
 
-    `cancelled` lists timers by their place among all leaf actions of the execution, counted from 0 in the order in
-    which they were asked for.
+    `where` is the place in the app's code that asked (`file, line n`), if it is known. `cancelled` lists timers by
+    their place among all leaf actions of the execution, counted from 0 in the order in which they were asked for.
     """
 
     position: int
     actions: tuple[Action, ...] = ()
     cancelled: tuple[int, ...] = ()
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,8 +169,8 @@ class OrchestrationWorker:
                 before=before,
             )
             outbox.extend(outcome.outbox)
+            _tell(execution, outcome)
             if isinstance(outcome, Closed):
-                _warn_of_deviation(execution, outcome)
                 return execution, outcome, outbox
             execution = self._follow(loaded, outcome)
             before = 0
@@ -224,13 +224,17 @@ def _execution_for(loaded: Loaded, part: Sequence[InHand], settings: EpisodeSett
     return current
 
 
-def _warn_of_deviation(execution: Execution, closed: Closed) -> None:
-    if closed.deviation is None:
-        return
+def _tell(execution: Execution, outcome: Closed | Continued) -> None:
+    """Log what the real host would do otherwise, and the rule that ended the instance, if one did."""
+    told = list(execution.warnings)
+    execution.warnings.clear()
+    if isinstance(outcome, Closed) and outcome.deviation is not None:
+        told.append(outcome.deviation)
     started = execution.state.started
-    _log.warning(
-        "%s: %s",
-        started.instance.instance_id if started else "",
-        closed.deviation.message,
-        extra=fields("parity_warning", rule=str(closed.deviation.rule)),
-    )
+    for deviation in told:
+        _log.warning(
+            "%s: %s",
+            started.instance.instance_id if started else "",
+            deviation.message,
+            extra=fields("parity_warning", rule=str(deviation.rule)),
+        )

@@ -27,6 +27,7 @@ class Scenario:
         lasts: virtual seconds from the start to the end of the last episode; None if they do not matter.
         looks_at: when to look at an instance that is not to end.
         is_long: more real time than a test on a server may take.
+        warns: the rule by which the real product would do something else, if it would.
         any_order: the rows of concurrent tasks may come in another order on a server.
     """
 
@@ -41,6 +42,7 @@ class Scenario:
     lasts: float | None = None
     looks_at: float | None = None
     is_long: bool = False
+    warns: str | None = None
     any_order: bool = False
 
     def __str__(self) -> str:
@@ -319,6 +321,7 @@ FANS = (
         rows="ES TS#0(bad) TS#1(slow) | TF>0 TS#2(echo) | TC>2 | TC>1 EC#3(Completed)",
         output="undone",
         lasts=3,
+        warns="starts-later",
     ),
     Scenario(
         name="any-then-all",
@@ -936,6 +939,72 @@ REFUSED = (
     ),
 )
 
+PARITY = (
+    Scenario(
+        name="old-timer-awaited-again",
+        orchestrator="waits_again_with_an_old_timer",
+        steps=(raised(1, "go"),),
+        rows="ES TM#0 | ER(go) | FI>0 EC#1(Completed)",
+        output=1,
+        lasts=3,
+        warns="waits-for-ever",
+    ),
+    Scenario(
+        name="one-early-event-for-two-waits",
+        orchestrator="works_then_waits_twice",
+        steps=(raised(1, "go", 5),),
+        rows="ES TS#0(slow) | ER(go) | TC>0 EC#1(Completed)",
+        output=[5, 5],
+        lasts=2,
+        warns="waits-for-ever",
+    ),
+    Scenario(
+        name="two-early-events-for-two-waits",
+        orchestrator="works_then_waits_twice",
+        steps=(raised(0.5, "go", 1), raised(1, "go", 2)),
+        rows="ES TS#0(slow) | ER(go) | ER(go) | TC>0 EC#1(Completed)",
+        output=[2, 2],
+        lasts=2,
+        warns="early-events",
+    ),
+    Scenario(
+        name="event-in-other-case",
+        orchestrator="waits",
+        input="Go",
+        steps=(raised(1, "go", 1),),
+        rows="ES | ER(go)",
+        status="Running",
+        looks_at=2,
+        warns="event-name-case",
+    ),
+    Scenario(
+        name="timer-cancelled-before-continue-as-new",
+        orchestrator="cancels_and_continues",
+        input=1,
+        steps=(raised(1, "go", 1),),
+        rows="ES OC EC#0(Completed)",
+        output="rested",
+        warns="event-twice",
+    ),
+    Scenario(
+        name="timer-cancelled-beside-a-retry",
+        orchestrator="cancels_beside_a_retry",
+        steps=(raised(1, "go"),),
+        rows="ES TM#0 TS#1(flaky) | TF>1 TM#2 | ER(go) TS#3(echo) | TC>3 | FI>2 TS#4(flaky) | TC>4 EC#5(Completed)",
+        output="next",
+        lasts=3,
+        warns="other-ids",
+    ),
+    Scenario(
+        name="failure-caught-beside-a-retry",
+        orchestrator="fails_fast_beside_a_retry",
+        rows="ES TS#0(bad) TS#1(flaky) | TF>0 TF>1 TS#2(echo) TM#3 | TC>2 | FI>3 TS#4(flaky) | TC>4 EC#5(Completed)",
+        output="next",
+        warns="other-ids",
+        any_order=True,
+    ),
+)
+
 GROUPS: dict[str, tuple[Scenario, ...]] = {
     "results": RESULTS,
     "chains": CHAINS,
@@ -948,6 +1017,7 @@ GROUPS: dict[str, tuple[Scenario, ...]] = {
     "continued": CONTINUED,
     "status": STATUS,
     "steered": STEERED,
+    "parity": PARITY,
     "refused": REFUSED,
 }
 SCENARIOS: tuple[Scenario, ...] = tuple(s for group in GROUPS.values() for s in group)

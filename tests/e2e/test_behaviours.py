@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import pytest
 
 from azurite import Azurite
 from emulator.core.instance import InstanceRecord
+from emulator.core.parity import Rule
 from emulator.core.status import TERMINAL
 from emulator.engine.ports import OrchestrationClient
+from emulator.settings import Parity
 from tests.e2e.scenarios import ANY, GROUPS, SCENARIOS, Scenario, Step
 from tests.support.engines import on_azurite, play
 from tests.support.histories import notation, without_borders
@@ -23,6 +25,15 @@ APP = Path(__file__).parent / "behaviours"
 TOLERANCE_S = 0.001
 SLACK_S = 0.5
 """How much later than planned an instance may end in virtual time."""
+ENDING = {
+    Rule.UNKNOWN_FUNCTION,
+    Rule.NO_ATTEMPTS,
+    Rule.CHILD_WITH_OWN_ID,
+    Rule.CHILD_WITH_BAD_ID,
+    Rule.NOTHING_OPEN,
+    Rule.TOO_MANY_ACTIONS,
+}
+"""Rules that fail an instance whether asked to or not."""
 PATIENCE = timedelta(seconds=60)
 """How long an instance may take beyond its planned end."""
 
@@ -97,25 +108,77 @@ def _value(record: InstanceRecord) -> Any:
     return json.loads(record.output)
 
 
-@pytest.mark.parametrize("always_replay", [False, True], ids=["sticky", "replayed"])
+@pytest.mark.parametrize("way", ["memory", "memory-replayed", "sqlite"])
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
-def test_in_memory(scenario: Scenario, always_replay: bool) -> None:
+def test_in_virtual_time(
+    scenario: Scenario, way: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With orchestrators that live on between episodes, with full replays, and in a file."""
     seen = play(
         APP,
         lambda parts: perform(parts.engine.client, scenario, PATIENCE),
-        always_replay=always_replay,
+        file=tmp_path / "state.db" if way == "sqlite" else None,
+        always_replay=way == "memory-replayed",
+    )
+    (check_loosely if scenario.any_order else check)(scenario, seen)
+    assert told(caplog) == ([scenario.warns] if scenario.warns else [])
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Rules of the parity warnings, but for those that end an instance."""
+    rules = [
+        record.__dict__["rule"]
+        for record in caplog.records
+        if getattr(record, "event", None) == "parity_warning"
+    ]
+    return [rule for rule in rules if rule not in ENDING]
+
+
+@pytest.mark.parametrize("scenario", [s for s in SCENARIOS if s.warns], ids=str)
+def test_strict_parity_fails_what_it_else_warns_of(scenario: Scenario) -> None:
+    late = replace(scenario, looks_at=None, lasts=10.0)
+    seen = play(
+        APP, lambda parts: perform(parts.engine.client, late, PATIENCE), parity=Parity.STRICT
+    )
+    assert seen.record.status == "Failed"
+    assert scenario.warns is not None
+    assert "On Azure" in (seen.record.output or "") or "early" in scenario.warns
+
+
+def test_a_warning_names_the_line_that_waits(caplog: pytest.LogCaptureFixture) -> None:
+    scenario = next(s for s in SCENARIOS if s.name == "old-timer-awaited-again")
+    play(APP, lambda parts: perform(parts.engine.client, scenario, PATIENCE))
+    lines = (APP / "function_app.py").read_text().splitlines()
+    line = 1 + next(
+        i for i, text in enumerate(lines) if "task_any([context.wait_for_external_event" in text
+    )
+    [message] = [
+        r.getMessage() for r in caplog.records if getattr(r, "event", "") == "parity_warning"
+    ]
+    assert f"function_app.py, line {line})" in message
+    assert "any of (the event 'go')" in message
+
+
+def test_non_determinism_is_explained(caplog: pytest.LogCaptureFixture) -> None:
+    scenario = Scenario(
+        name="chance",
+        orchestrator="depends_on_chance",
+        rows="ES TS#0(echo) | TC>0 EC#1(Failed)",
+        status="Failed",
+    )
+    seen = play(
+        APP, lambda parts: perform(parts.engine.client, scenario, PATIENCE), always_replay=True
     )
     check(scenario, seen)
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
-def test_in_a_file(scenario: Scenario, tmp_path: Path) -> None:
-    seen = play(
-        APP,
-        lambda parts: perform(parts.engine.client, scenario, PATIENCE),
-        file=tmp_path / "state.db",
+    assert (seen.record.output or "").startswith(
+        "Non-Deterministic workflow detected: A previous execution"
     )
-    check_loosely(scenario, seen) if scenario.any_order else check(scenario, seen)
+    [message] = [
+        r.getMessage() for r in caplog.records if getattr(r, "event", "") == "parity_warning"
+    ]
+    assert "the history has an activity task named 'echo' as number 0" in message
+    assert "the code now asked for the activity 'hello' there" in message
+    assert "function_app.py, line" in message
 
 
 @pytest.mark.azurite

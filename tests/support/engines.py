@@ -13,7 +13,7 @@ from typing import TypeVar
 from azurite import Azurite
 from emulator import config
 from emulator.compose import Parts, running_engine
-from emulator.settings import Settings
+from emulator.settings import Parity, Settings
 from emulator.storage.memory import MemoryStorage
 from emulator.storage.ports import Storage
 from emulator.storage.sqlite import SqliteStorage
@@ -32,9 +32,12 @@ CALM = {
 """Settings under which a host that has nothing to do wakes seldom, so that days pass in no time."""
 
 
-def settings_for(app: Path, *, always_replay: bool = False, **hub: object) -> Settings:
+def settings_for(
+    app: Path, *, always_replay: bool = False, parity: Parity = Parity.WARN, **hub: object
+) -> Settings:
     """Settings of an app as its files say, without an environment."""
-    settings = config.load(app, config.Flags(storage="memory", always_replay=always_replay), {})
+    flags = config.Flags(storage="memory", always_replay=always_replay, parity=parity)
+    settings = config.load(app, flags, {})
     return replace(settings, hub=replace(settings.hub, **{**CALM, **hub}))  # type: ignore[arg-type]
 
 
@@ -44,12 +47,13 @@ def play(
     *,
     file: Path | None = None,
     always_replay: bool = False,
+    parity: Parity = Parity.WARN,
     **hub: object,
 ) -> T:
     """Run a scene against an app: in memory, or in a file if one is named."""
 
     async def main() -> T:
-        settings = settings_for(app, always_replay=always_replay, **hub)
+        settings = settings_for(app, always_replay=always_replay, parity=parity, **hub)
         async with running(settings, file) as parts:
             return await scene(parts)
 

@@ -539,6 +539,70 @@ def returns_large(context):
     yield
 
 
+# --- where the real product would do something else --------------------------------------------------------------
+
+
+@app.orchestration_trigger(context_name="context")
+def waits_again_with_an_old_timer(context):
+    timer = context.create_timer(after(context, 3))
+    seen = 0
+    while True:
+        winner = yield context.task_any([context.wait_for_external_event("go"), timer])
+        if winner is timer:
+            return seen
+        seen += 1
+
+
+@app.orchestration_trigger(context_name="context")
+def works_then_waits_twice(context):
+    yield context.call_activity("slow", 2)
+    first = yield context.wait_for_external_event("go")
+    second = yield context.wait_for_external_event("go")
+    return [first, second]
+
+
+@app.orchestration_trigger(context_name="context")
+def cancels_and_continues(context):
+    left = context.get_input()
+    if not left:
+        return "rested"
+    timer = context.create_timer(after(context, 60))
+    event = context.wait_for_external_event("go")
+    yield context.task_any([event, timer])
+    timer.cancel()
+    context.continue_as_new(left - 1)
+
+
+@app.orchestration_trigger(context_name="context")
+def cancels_beside_a_retry(context):
+    timer = context.create_timer(after(context, 60))
+    retry = context.call_activity_with_retry(
+        "flaky", df.RetryOptions(3000, 2), [context.instance_id, 1]
+    )
+    yield context.task_any([context.wait_for_external_event("go"), timer, retry])
+    timer.cancel()
+    return (yield context.call_activity("echo", "next"))
+
+
+@app.orchestration_trigger(context_name="context")
+def fails_fast_beside_a_retry(context):
+    retry = context.call_activity_with_retry(
+        "flaky", df.RetryOptions(1000, 2), [context.instance_id, 1]
+    )
+    try:
+        yield context.task_all([context.call_activity("bad", "one"), retry])
+    except Exception:
+        return (yield context.call_activity("echo", "next"))
+
+
+@app.orchestration_trigger(context_name="context")
+def depends_on_chance(context):
+    """Asks for something else at its second run."""
+    ONCE["runs"] = ONCE.get("runs", 0) + 1
+    yield context.call_activity("echo" if ONCE["runs"] == 1 else "hello", "x")
+    return "never"
+
+
 # --- what the real product answers with a hang --------------------------------------------------------------------
 
 
