@@ -37,6 +37,7 @@ EVENTS: Final = frozenset(
         "split_brain",
         "instance_mended",
         "episode_failed",
+        "orchestration_ended",
         "parity_warning",
         "activity_abandoned",
         "storage_unreachable",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from typing import Final
 
 from emulator.core.episode import (
     Closed,
@@ -16,6 +18,8 @@ from emulator.core.events import ExecutionStarted, ExecutionTerminated
 from emulator.core.inbox import Arrival, Judge, Verdict, judge_start
 from emulator.core.instant import TICKS_PER_SECOND
 from emulator.core.messages import OutboundMessage
+from emulator.core.state import RuntimeState
+from emulator.core.status import RuntimeStatus
 from emulator.engine.attendant import Attendant, EpisodeResult
 from emulator.engine.clock import Clock, IdSource
 from emulator.engine.mending import mend
@@ -29,6 +33,10 @@ from emulator.log import fields, get_logger
 from emulator.wire import instance_row
 
 _log = get_logger(__name__)
+_ENDS: Final = {
+    RuntimeStatus.FAILED: (logging.ERROR, "failed with an error"),
+    RuntimeStatus.TERMINATED: (logging.WARNING, "was terminated"),
+}
 
 
 class OrchestrationWorker:
@@ -151,6 +159,7 @@ class OrchestrationWorker:
             loop, session, loaded, _result(final, closed, outbox), accepted
         )
         if final.state.is_terminal:
+            _log_end(final.state)
             session.forget()
 
     def _decide(
@@ -222,6 +231,27 @@ def _execution_for(loaded: Loaded, part: Sequence[InHand], settings: EpisodeSett
     if current.state.started is not None and _starts_other(loaded, part[0]):
         return Execution(settings)
     return current
+
+
+def _log_end(state: RuntimeState) -> None:
+    """Tell of an execution that did not end well. Source: reference functions-host.md 5.4."""
+    started, completed = state.started, state.completed
+    how = _ENDS.get(completed.status) if completed is not None else None
+    if started is None or completed is None or how is None:
+        return
+    level, text = how
+    reason, _, _ = (completed.result or "").partition("\n")
+    _log.log(
+        level,
+        "%s: Function '%s (Orchestrator)' %s. Reason: %s. State: %s. RuntimeStatus: %s.",
+        started.instance.instance_id,
+        started.name,
+        text,
+        reason.strip(),
+        completed.status,
+        completed.status,
+        extra=fields("orchestration_ended", instance_id=started.instance.instance_id),
+    )
 
 
 def _tell(execution: Execution, outcome: Closed | Continued) -> None:

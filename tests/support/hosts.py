@@ -129,7 +129,7 @@ class Caller:
         return await self.call("POST", path, json=json)
 
     async def start(self, name: str, input: Json = None, *, instance_id: str | None = None) -> str:  # noqa: A002 - the protocol's word
-        """Start an orchestration by the management API; its id."""
+        """Start an orchestration by the management API; its id. Python orchestrators can read only objects there."""
         tail = f"/{instance_id}" if instance_id else ""
         reply = await self.post(f"{DURABLE}/orchestrators/{name}{tail}", input)
         assert reply.status == 202, reply
