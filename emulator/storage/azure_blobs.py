@@ -108,9 +108,13 @@ class AzureBlobs:
                 .by_page(continuation_token=continuation)
             )
             async for page in pages:
-                names = tuple([str(item.name) async for item in page])
-                return BlobPage(names=names, continuation=pages.continuation_token or None)
-        return BlobPage(names=(), continuation=None)
+                found = [(str(item.name), _quoted(str(item.etag))) async for item in page]
+                return BlobPage(
+                    names=tuple(name for name, _ in found),
+                    etags=tuple(etag for _, etag in found),
+                    continuation=pages.continuation_token or None,
+                )
+        return BlobPage(names=(), etags=(), continuation=None)
 
     async def acquire_lease(
         self, container: str, blob: str | None, *, lease_id: str, duration_s: int
@@ -149,6 +153,11 @@ class AzureBlobs:
     def _lease(self, container: str, blob: str | None, lease_id: str) -> BlobLeaseClient:
         client = self._container(container) if blob is None else self._blob(container, blob)
         return BlobLeaseClient(client, lease_id=lease_id)
+
+
+def _quoted(etag: str) -> ETag:
+    """A listing has ETags without the quotes that headers have."""
+    return ETag(etag if etag.startswith('"') else f'"{etag}"')
 
 
 def _what(container: str, blob: str | None) -> str:

@@ -119,7 +119,11 @@ class MemoryBlobs:
         start = continuation or ""
         names = sorted(name for name in blobs if name.startswith(prefix) and name >= start)
         page, rest = names[:BLOBS_PER_PAGE_MAX], names[BLOBS_PER_PAGE_MAX:]
-        return BlobPage(names=tuple(page), continuation=rest[0] if rest else None)
+        return BlobPage(
+            names=tuple(page),
+            etags=tuple(blobs[name].etag for name in page),
+            continuation=rest[0] if rest else None,
+        )
 
     async def acquire_lease(
         self, container: str, blob: str | None, *, lease_id: str, duration_s: int

@@ -328,9 +328,10 @@ class Blob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobPage:
-    """Names in order; `continuation` is None on the last page."""
+    """Names in order, and the ETag of each; `continuation` is None on the last page."""
 
     names: tuple[str, ...]
+    etags: tuple[ETag, ...]
     continuation: str | None
 
 

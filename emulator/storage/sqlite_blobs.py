@@ -131,13 +131,17 @@ class SqliteBlobs:
         def run(db: sqlite3.Connection) -> BlobPage:
             _require_container(db, container)
             found = db.execute(
-                "SELECT name FROM blobs WHERE container = ? AND name >= ? "
+                "SELECT name, etag FROM blobs WHERE container = ? AND name >= ? "
                 "AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?",
                 (container, start, len(prefix), prefix, BLOBS_PER_PAGE_MAX + 1),
             )
-            names = [name for (name,) in found]
-            page, rest = names[:BLOBS_PER_PAGE_MAX], names[BLOBS_PER_PAGE_MAX:]
-            return BlobPage(names=tuple(page), continuation=rest[0] if rest else None)
+            rows: list[tuple[str, int]] = list(found)
+            page, rest = rows[:BLOBS_PER_PAGE_MAX], rows[BLOBS_PER_PAGE_MAX:]
+            return BlobPage(
+                names=tuple(name for name, _ in page),
+                etags=tuple(_etag(tag) for _, tag in page),
+                continuation=rest[0][0] if rest else None,
+            )
 
         return await self._file.run(run)
 

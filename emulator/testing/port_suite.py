@@ -798,6 +798,18 @@ class BlobSuite:
         assert (await blobs.list_blobs(container, prefix=f"{name}/")).names == (f"{name}/b",)
         assert await blobs.delete_blob(container, f"{name}/b") is True
 
+    async def test_a_listing_tells_the_etag_of_each_blob(
+        self, container: str, blobs: BlobPort
+    ) -> None:
+        """The very one that the last upload returned."""
+        await blobs.upload(container, "a", b"1")
+        first = await blobs.list_blobs(container)
+        second = await blobs.upload(container, "a", b"2")
+        third = await blobs.upload(container, "b", b"3")
+        page = await blobs.list_blobs(container)
+        assert (page.names, page.etags) == (("a", "b"), (second, third))
+        assert first.etags != (second,)
+
     async def test_an_address_ends_with_the_encoded_name(
         self, container: str, blobs: BlobPort
     ) -> None:
