@@ -7,15 +7,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
+from bindings.binding_type import BindingType, Trigger
 from bindings.converters import converter, datum
 from emulator.core.calls import ActivityCall, ActivityCompleted, ActivityFailed
 from emulator.core.json_text import compact
-from emulator.host.binding_api import FunctionTimeoutError, InvocationResult, UserFunctionError
+from emulator.host.binding_api import (
+    BindingSpec,
+    FunctionTimeoutError,
+    InvocationResult,
+    Services,
+    UserFunctionError,
+)
 from emulator.host.function_app import LoadedFunction
 
 _HRESULT: Final = -2146233088
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityValue:
+    """What starts an activity: its argument as the worker is given it, None for no value."""
+
+    text: str | None
+    instance_id: str
 
 
 class _Invoker(Protocol):
@@ -57,7 +73,8 @@ class Activities:
             message = f"Activity function '{call.name}' does not exist."
             return ActivityFailed(reason=_reason(call.name, message), details=None)
         try:
-            result = await self._invoker.invoke(function, element_text(call.input))
+            value = ActivityValue(text=element_text(call.input), instance_id=call.instance_id)
+            result = await self._invoker.invoke(function, value)
             return ActivityCompleted(result=encode_result(result.returned))
         except UserFunctionError as error:
             return failure(call.name, error.text, error.stack)
@@ -92,11 +109,27 @@ def _first(items: object) -> object:
     return arguments[0] if arguments else arguments
 
 
-def decode_activity_input(value: object) -> Any:  # noqa: ANN401 - what user code receives
+def decode_activity_input(value: object, annotation: object = None) -> Any:  # noqa: ANN401 - what user code receives
     """What user code receives: the SDK's converter decides."""
-    if value is None:
+    text = cast(ActivityValue, value).text
+    if text is None:
         return None
-    return converter("activityTrigger").decode(datum(value, "string"), trigger_metadata={})
+    return converter("activityTrigger").decode(datum(text, "string"), trigger_metadata={})
+
+
+def _data(spec: BindingSpec, value: object) -> Mapping[str, object]:
+    found = cast(ActivityValue, value)
+    try:
+        data: object = json.loads(found.text or "null")
+    except ValueError:
+        data = found.text
+    return {"instanceId": found.instance_id, "data": data}
+
+
+async def _by_hand(spec: BindingSpec, text: str | None, services: Services) -> ActivityValue:
+    """The text is the JSON of the one argument; the instance is none that there is."""
+    argument = element_text(f"[{text}]") if text else None
+    return ActivityValue(text=argument, instance_id=services.guid())
 
 
 def encode_result(value: object) -> str | None:
@@ -157,3 +190,9 @@ def details_json(text: str, stack: str) -> str:
             "WatsonBuckets": None,
         }
     )
+
+
+ACTIVITY_TRIGGER: Final = BindingType(
+    name="activityTrigger",
+    trigger=Trigger(decode=decode_activity_input, by_hand=_by_hand, data=_data),
+)

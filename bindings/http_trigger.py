@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from typing import Any, Final, cast
 
-from bindings.converters import converter
+from bindings.binding_type import BindingType, Trigger
+from bindings.converters import converter, json_members
 from emulator.core.json_text import indented
+from emulator.host.binding_api import BindingSpec, Services
 
 TEXT_TYPE: Final = "text/plain; charset=utf-8"
 
@@ -43,7 +45,7 @@ class ResponseError(TypeError):
     """A function returned what cannot be an HTTP response."""
 
 
-def decode_http_request(value: object) -> Any:  # noqa: ANN401 - azure.functions.HttpRequest
+def decode_http_request(value: object, annotation: object = None) -> Any:  # noqa: ANN401 - azure.functions.HttpRequest
     """The HttpRequest that a function is given; keys with an empty query value are left out, as the worker does."""
     import azure.functions as func
 
@@ -124,3 +126,34 @@ def _from_response(returned: object) -> ResponseValue:
         headers={name: str(value.value) for name, value in parts["headers"].items()},
         cookies=tuple(c.output(header="").strip() for jar in cookies for c in jar.values()),
     )
+
+
+# --- rows of the registry -----------------------------------------------------------------------------------------
+
+
+def _data(spec: BindingSpec, value: object) -> Mapping[str, object]:
+    request = cast(RequestValue, value)
+    return {
+        **json_members(request.body.decode("utf-8", errors="replace")),
+        **request.query,
+        **request.route_params,
+        "Query": dict(request.query),
+        "Headers": dict(request.headers),
+    }
+
+
+async def _by_hand(spec: BindingSpec, text: str | None, services: Services) -> object:
+    raise ValueError(
+        "a function with httpTrigger needs a request; send one to its own address instead of /admin/functions"
+    )
+
+
+def _taken_by_the_caller(spec: BindingSpec, services: Services) -> None:
+    """The response is not sent anywhere by the binding: whoever received the request answers it."""
+
+
+HTTP_TRIGGER: Final = BindingType(
+    name="httpTrigger",
+    trigger=Trigger(decode=decode_http_request, by_hand=_by_hand, data=_data),
+)
+HTTP: Final = BindingType(name="http", output=_taken_by_the_caller)

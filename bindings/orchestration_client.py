@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import cast
+from typing import Final, cast
 
+from bindings.binding_type import BindingType
 from emulator.core.json_text import compact
-from emulator.host.binding_api import BindingSpec, InputSource, OutputSink, Services
+from emulator.host.binding_api import BindingSpec, InputSource, Invocation, OutputSink, Services
 
 
-def client_input(spec: BindingSpec, services: Services) -> InputSource:
+def client_input(spec: BindingSpec, annotation: object, services: Services) -> InputSource:
     """What fills a client parameter: the binding's JSON, as text."""
     task_hub = spec.text("taskHub")
     connection = spec.text("connectionName") or spec.text("connection")
-    return lambda: services.client_urls.binding_json(task_hub, connection)
+
+    async def text(invocation: Invocation) -> str:
+        return services.client_urls.binding_json(task_hub, connection)
+
+    return text
 
 
 def client_output(spec: BindingSpec, services: Services) -> OutputSink:
@@ -26,7 +31,7 @@ def client_output(spec: BindingSpec, services: Services) -> OutputSink:
     task_hub = spec.text("taskHub")
     connection = spec.text("connectionName") or spec.text("connection")
 
-    async def start_all(value: object) -> None:
+    async def start_all(value: object, invocation: Invocation) -> None:
         starter = services.starter(task_hub, connection)
         for request in read_start_requests(value):
             await starter.start(request.name, instance_id=request.instance_id, input=request.input)
@@ -81,3 +86,12 @@ def read_start_requests(value: object) -> list[StartRequest]:
             )
         requests.append(StartRequest(cast("dict[str, object]", item)))
     return requests
+
+
+DURABLE_CLIENT: Final = BindingType(
+    name="durableClient",
+    aliases=("orchestrationClient",),
+    input=client_input,
+    output=client_output,
+)
+"""Today's name and that of the 2018 documents."""

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from bindings.activity_trigger import decode_activity_input
-from bindings.http_trigger import decode_http_request
-from bindings.orchestration_client import client_input, client_output
+from bindings.activity_trigger import ACTIVITY_TRIGGER
+from bindings.binding_type import BindingType, durable_trigger
+from bindings.blob import BLOB
+from bindings.blob_trigger import BLOB_TRIGGER
+from bindings.http_trigger import HTTP, HTTP_TRIGGER
+from bindings.manual_trigger import MANUAL_TRIGGER
+from bindings.orchestration_client import DURABLE_CLIENT
+from bindings.queue import QUEUE
+from bindings.queue_trigger import QUEUE_TRIGGER
+from bindings.table import TABLE
+from bindings.timer_trigger import TIMER_TRIGGER
 from emulator.errors import ConfigError
 from emulator.host.binding_api import (
     BindingSpec,
+    ByHand,
     Direction,
     InputSource,
     OutputSink,
     Services,
-    TriggerKind,
 )
 
-CLIENT_TYPES: Final = frozenset({"durableclient", "orchestrationclient"})
-"""Today's name and that of the 2018 documents."""
-
-TRIGGERS: Final = frozenset(kind.value for kind in TriggerKind)
-OUTPUTS: Final = frozenset({"http", *CLIENT_TYPES})
+TYPES: Final = (
+    durable_trigger(
+        "orchestrationTrigger", "/runtime/webhooks/durabletask/orchestrators/{functionName}"
+    ),
+    durable_trigger(
+        "entityTrigger", "/runtime/webhooks/durabletask/entities/{entityName}/{entityKey}?op={name}"
+    ),
+    ACTIVITY_TRIGGER,
+    HTTP_TRIGGER,
+    TIMER_TRIGGER,
+    QUEUE_TRIGGER,
+    BLOB_TRIGGER,
+    MANUAL_TRIGGER,
+    DURABLE_CLIENT,
+    HTTP,
+    QUEUE,
+    BLOB,
+    TABLE,
+)
+_BY_KIND: Final[Mapping[str, BindingType]] = {
+    name.lower(): kind for kind in TYPES for name in (kind.name, *kind.aliases)
+}
 
 
 class Registry:
@@ -29,36 +55,53 @@ class Registry:
 
     def refusal(self, spec: BindingSpec) -> str | None:
         """See BindingRegistry."""
-        if spec.is_trigger:
-            known = spec.kind in TRIGGERS
-        elif spec.direction is Direction.IN:
-            known = spec.kind in CLIENT_TYPES
-        else:
-            known = spec.kind in OUTPUTS
-        if known:
+        kind = _BY_KIND.get(spec.kind)
+        if kind is not None and _serves(kind, spec):
             return None
-        listed = ", ".join(sorted({*TRIGGERS, *OUTPUTS}))
+        listed = ", ".join(sorted(kind.name for kind in TYPES if _serves(kind, spec)))
+        role = "triggers" if spec.is_trigger else f"bindings of direction {spec.direction}"
         return (
             f"The binding type(s) '{spec.type}' (binding {spec.name!r}, direction {spec.direction}) are not served "
-            f"here. Known types, in any case: {listed}. The app's other functions run"
+            f"here. Known {role}, in any case: {listed}. The app's other functions run"
         )
 
-    def input_source(self, spec: BindingSpec, services: Services) -> InputSource:
+    def check(self, spec: BindingSpec) -> None:
         """See BindingRegistry."""
-        if spec.kind in CLIENT_TYPES:
-            return client_input(spec, services)
-        raise ConfigError(f"no input binding of type {spec.type!r}")
+        _BY_KIND[spec.kind].check(spec)
+
+    def input_source(
+        self, spec: BindingSpec, annotation: object, services: Services
+    ) -> InputSource:
+        """See BindingRegistry."""
+        kind = _BY_KIND[spec.kind]
+        if kind.input is None:
+            raise ConfigError(f"no input binding of type {spec.type!r}")
+        return kind.input(spec, annotation, services)
 
     def output_sink(self, spec: BindingSpec, services: Services) -> OutputSink | None:
         """See BindingRegistry."""
-        return client_output(spec, services) if spec.kind in CLIENT_TYPES else None
+        kind = _BY_KIND[spec.kind]
+        return kind.output(spec, services) if kind.output is not None else None
+
+    async def value_by_hand(self, spec: BindingSpec, call: ByHand, services: Services) -> object:
+        """See BindingRegistry."""
+        trigger = _BY_KIND[spec.kind].trigger
+        if trigger is None:
+            raise ValueError(f"{spec.type!r} is no trigger")
+        return await trigger.by_hand(spec, call.text, services)
 
     def decode_trigger(self, spec: BindingSpec, value: object, annotation: object) -> Any:  # noqa: ANN401
         """See BindingRegistry."""
-        match spec.kind:
-            case TriggerKind.ACTIVITY:
-                return decode_activity_input(value)
-            case TriggerKind.HTTP:
-                return decode_http_request(value)
-            case _:
-                return value
+        trigger = _BY_KIND[spec.kind].trigger
+        return value if trigger is None else trigger.decode(value, annotation)
+
+    def trigger_data(self, spec: BindingSpec, value: object) -> Mapping[str, object]:
+        """See BindingRegistry."""
+        trigger = _BY_KIND[spec.kind].trigger
+        return {} if trigger is None else trigger.data(spec, value)
+
+
+def _serves(kind: BindingType, spec: BindingSpec) -> bool:
+    if spec.is_trigger:
+        return kind.trigger is not None
+    return (kind.input if spec.direction is Direction.IN else kind.output) is not None

@@ -27,6 +27,7 @@ from emulator.engine.courier import Courier
 from emulator.engine.engine import Engine
 from emulator.engine.ports import OrchestrationClient
 from emulator.errors import ConfigError
+from emulator.host.asgi import shut_down
 from emulator.host.binding_api import Services, TriggerKind
 from emulator.host.function_app import FunctionApp
 from emulator.host.http_activity import HttpActivity
@@ -39,6 +40,7 @@ from emulator.http.functions import HttpFunctions, RouteTable, build_routes
 from emulator.http.management import ManagementApi
 from emulator.http.urls import ADMIN, WEBHOOKS, Links, public_origin
 from emulator.hub.task_hub import TaskHub
+from emulator.listeners.listeners import Listeners
 from emulator.log import fields, get_logger
 from emulator.settings import (
     HubSettings,
@@ -49,6 +51,7 @@ from emulator.settings import (
     StorageSettings,
 )
 from emulator.storage.ports import Storage
+from emulator.stores import Stores
 
 _log = get_logger(__name__)
 
@@ -238,6 +241,7 @@ class Parts:
     engine: Engine
     clients: Clients
     urls: Urls
+    listeners: Listeners
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +291,7 @@ async def running_host(
         host, background = await _listening(parts, stack)
         group = await stack.enter_async_context(_supervised())
         background.group = group
-        await stack.enter_async_context(_running(parts.engine, group))
+        await stack.enter_async_context(_running(parts, group))
         try:
             yield host
         finally:
@@ -306,20 +310,23 @@ async def running_engine(
     async with AsyncExitStack() as stack:
         parts = _parts(settings, storage, clock, ids, stack)
         group = await stack.enter_async_context(_supervised())
-        await stack.enter_async_context(_running(parts.engine, group))
+        await stack.enter_async_context(_running(parts, group))
         yield parts
 
 
 @asynccontextmanager
-async def _running(engine: Engine, group: asyncio.TaskGroup) -> AsyncGenerator[None]:
-    """An engine from readiness until it is told to stop."""
+async def _running(parts: Parts, group: asyncio.TaskGroup) -> AsyncGenerator[None]:
+    """Engine and listeners from readiness until they are told to stop; the listeners stop first."""
     ready = asyncio.Event()
-    task = group.create_task(engine.run(ready), name="engine")
-    await _first(ready, task)
+    engine = group.create_task(parts.engine.run(ready), name="engine")
+    await _first(ready, engine)
+    listeners = group.create_task(parts.listeners.run(), name="listeners")
     try:
         yield
     finally:
-        task.cancel()
+        listeners.cancel()
+        await asyncio.wait({listeners})
+        engine.cancel()
 
 
 class _Background:
@@ -370,10 +377,20 @@ def _parts(
     registry = Registry()
     install_fast_timestamps()
     app = load_app(settings.app, registry)
+    stack.push_async_callback(shut_down, app.source)
     urls = Urls(settings, _prefix(settings, app))
     hub = TaskHub(storage, settings.hub, ids.hex32)
     box: list[Clients] = []
-    services = Services(client_urls=urls, starter=lambda h, c: box[0].client(h, c))
+    stores = Stores(settings, storage, lambda found: make_storage(found, clock, ids))
+    stack.push_async_callback(stores.close)
+    services = Services(
+        client_urls=urls,
+        starter=lambda h, c: box[0].client(h, c),
+        storage=stores.open,
+        base64_messages=settings.queues.base64_messages,
+        guid=ids.guid,
+        now=clock.now,
+    )
     invoker = Invoker(
         registry,
         services,
@@ -391,8 +408,10 @@ def _parts(
     clients.orchestrators = _names(app, TriggerKind.ORCHESTRATION)
     clients.entities = _names(app, TriggerKind.ENTITY)
     box.append(clients)
+    listeners = Listeners(app, invoker, settings, stores.open, clock=clock, ids=ids)
     return Parts(
         settings=settings,
+        listeners=listeners,
         app=app,
         storage=storage,
         clock=clock,

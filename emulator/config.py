@@ -12,6 +12,7 @@ import re
 import socket
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
@@ -23,6 +24,7 @@ from emulator.settings import (
     HubSettings,
     ManagementUrls,
     Parity,
+    QueueSettings,
     Settings,
     StorageKind,
     StorageSettings,
@@ -37,6 +39,10 @@ OVERRIDE_PREFIX: Final = "AzureFunctionsJobHost__"
 DEFAULT_STORAGE: Final = "AzureWebJobsStorage"
 STATE_FOLDER: Final = ".durable"
 THREADS_DEFAULT_MAX: Final = 32
+QUEUE_POLLING_MIN_S: Final = 0.1
+"""Source: WebJobs Storage extension, QueuesOptions."""
+HOST_ID_LENGTH_MAX: Final = 32
+"""Source: Functions host, HostIdValidator."""
 _IDENTITY_MEMBERS: Final = (
     "accountName",
     "blobServiceUri",
@@ -116,11 +122,14 @@ def load(
     lookup = AppSettings(root=root, values=values)
     host = HostJson(_read_host_json(root), _overrides(values), str(root / HOST_JSON))
     http = _http(host, lookup, local, flags)
+    hub = _hub(host, lookup, http.port)
     return Settings(
         app=_app(host, lookup, flags),
         http=http,
-        hub=_hub(host, lookup, http.port),
+        hub=hub,
         storage=_storage(host, lookup, flags),
+        queues=_queues(host),
+        host_id=_host_id(lookup, hub),
         parity=_choice(Parity, flags.parity, "--parity"),
         always_replay=flags.always_replay,
         verbose=flags.verbose,
@@ -358,6 +367,33 @@ def _hub(host: HostJson, lookup: AppSettings, port: int) -> HubSettings:
         worker_id=f"{socket.gethostname()}-{port or os.getpid()}",
         trace_inputs_and_outputs=host.flag(f"{base}.tracing.traceInputsAndOutputs", default=False),
     )
+
+
+class _Encoding(StrEnum):
+    BASE64 = "base64"
+    NONE = "none"
+
+
+def _queues(host: HostJson) -> QueueSettings:
+    d = QueueSettings()
+    base = "extensions.queues"
+    batch = host.number(f"{base}.batchSize", d.batch_size, 1, 32)
+    encoding = host.choice(f"{base}.messageEncoding", _Encoding.BASE64)
+    return QueueSettings(
+        batch_size=batch,
+        new_batch_threshold=host.number(f"{base}.newBatchThreshold", batch // 2, 0),
+        max_dequeue_count=host.number(f"{base}.maxDequeueCount", d.max_dequeue_count, 1),
+        max_polling_interval=host.span(
+            f"{base}.maxPollingInterval", d.max_polling_interval, QUEUE_POLLING_MIN_S
+        ),
+        visibility_timeout=host.span(f"{base}.visibilityTimeout", d.visibility_timeout, 0),
+        base64_messages=encoding is _Encoding.BASE64,
+    )
+
+
+def _host_id(lookup: AppSettings, hub: HubSettings) -> str:
+    chosen = lookup.get("AzureFunctionsWebHost__hostid") or hub.app_name or hub.hub_name
+    return chosen.lower()[:HOST_ID_LENGTH_MAX]
 
 
 def _check_provider(host: HostJson, store: str) -> None:

@@ -112,6 +112,23 @@ class HubSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSettings:
+    """`extensions.queues` of host.json. Source: reference functions-host.md 1.1."""
+
+    batch_size: int = 16
+    """Messages taken at once."""
+    new_batch_threshold: int = 8
+    """More are taken when no more than this many are being handled; half the batch size unless set."""
+    max_dequeue_count: int = 5
+    """Tries before a message goes to the poison queue."""
+    max_polling_interval: timedelta = timedelta(seconds=2)
+    """Source: the default in the Development environment, which Core Tools sets."""
+    visibility_timeout: timedelta = timedelta(0)
+    """Between a failed try and the next."""
+    base64_messages: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:
     """The listeners. Sources: Core Tools, `extensions.http` of host.json."""
 
@@ -161,6 +178,10 @@ class Settings:
     hub: HubSettings = HubSettings()
     http: HttpSettings = HttpSettings()
     storage: StorageSettings = StorageSettings()
+    queues: QueueSettings = QueueSettings()
+    host_id: str = "host"
+    """Names the app among those that share a store's locks, timers and receipts. Source:
+    AzureFunctionsWebHost__hostid, else the site's or the hub's name."""
     parity: Parity = Parity.WARN
     always_replay: bool = False
     sticky_sessions_max: int = 1000

@@ -7,7 +7,39 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from emulator.core.instant import Instant
 from emulator.errors import AppError
+from emulator.storage.ports import (
+    AllOf,
+    Comparison,
+    Condition,
+    Filter,
+    Int64,
+    Row,
+    RowKey,
+    Storage,
+    TablePort,
+    Value,
+    Write,
+    WriteKind,
+)
+
+__all__ = [
+    "AllOf",
+    "Comparison",
+    "Condition",
+    "Filter",
+    "Instant",
+    "Int64",
+    "Row",
+    "RowKey",
+    "Storage",
+    "TablePort",
+    "Value",
+    "Write",
+    "WriteKind",
+]
+"""What bindings use of the rooms below, beside what is defined here."""
 
 
 class Direction(StrEnum):
@@ -25,6 +57,9 @@ class TriggerKind(StrEnum):
     ACTIVITY = "activitytrigger"
     ENTITY = "entitytrigger"
     MANUAL = "manualtrigger"
+    TIMER = "timertrigger"
+    QUEUE = "queuetrigger"
+    BLOB = "blobtrigger"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +110,38 @@ class Services:
     client_urls: ClientUrls
     starter: Callable[[str | None, str | None], Starter]
     """The starter of a hub and connection; None means the app's own."""
+    storage: Callable[[str | None], Awaitable[Storage]]
+    """The open store of a connection; None means the app's own. Raises ConfigError if there is no such setting."""
+    base64_messages: bool
+    """Whether queue messages are text in base64, as host.json has it."""
+    guid: Callable[[], str]
+    now: Callable[[], Instant]
 
 
-InputSource = Callable[[], Any]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """One call of a function, as its bindings see it.
+
+    `data` holds what the trigger makes known to the binding expressions of the others, such as the `name` of a
+    blob's path.
+    """
+
+    id: str
+    function: str
+    data: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """The trigger value of a call through the admin API: what the caller gave, which is text or nothing."""
+
+    text: str | None
+
+
+InputSource = Callable[[Invocation], Awaitable[Any]]
 """Makes the value of an input parameter for one call."""
 
-OutputSink = Callable[[Any], Awaitable[None]]
+OutputSink = Callable[[Any, Invocation], Awaitable[None]]
 """Takes what a function set on an output."""
 
 
@@ -91,7 +152,17 @@ class BindingRegistry(Protocol):
         """Why a binding cannot be used; None if it can."""
         ...
 
-    def input_source(self, spec: BindingSpec, services: Services) -> InputSource:
+    def check(self, spec: BindingSpec) -> None:
+        """Look at the members of a binding whose app settings are in place.
+
+        Raises:
+            ConfigError: one is missing or wrong; says which and what to write.
+        """
+        ...
+
+    def input_source(
+        self, spec: BindingSpec, annotation: object, services: Services
+    ) -> InputSource:
         """What fills an input that is no trigger."""
         ...
 
@@ -99,8 +170,20 @@ class BindingRegistry(Protocol):
         """What takes an output; None for the HTTP response, which the caller takes."""
         ...
 
+    async def value_by_hand(self, spec: BindingSpec, call: ByHand, services: Services) -> object:
+        """What starts the function in a call through the admin API.
+
+        Raises:
+            ValueError: such a trigger cannot be called so, or not with that text.
+        """
+        ...
+
     def decode_trigger(self, spec: BindingSpec, value: object, annotation: object) -> Any:  # noqa: ANN401
         """The value of the trigger parameter, from what started the function."""
+        ...
+
+    def trigger_data(self, spec: BindingSpec, value: object) -> Mapping[str, object]:
+        """What the trigger makes known to binding expressions."""
         ...
 
 

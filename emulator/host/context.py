@@ -46,18 +46,33 @@ class TraceContext:
 
 
 @dataclass(slots=True)
+class RetryException:
+    """Why the call before failed."""
+
+    message: str
+    stack_trace: str
+    source: str = ""
+
+
+@dataclass(slots=True)
 class RetryContext:
     """Which attempt of a function with a retry policy this is."""
 
     retry_count: int = 0
     max_retry_count: int = 0
-    exception: object = None
+    exception: RetryException | None = None
 
 
 class Context:
     """Metadata of one invocation."""
 
-    def __init__(self, invocation_id: str, function_name: str, function_directory: Path) -> None:
+    def __init__(
+        self,
+        invocation_id: str,
+        function_name: str,
+        function_directory: Path,
+        retry_context: RetryContext,
+    ) -> None:
         """Describe the invocation."""
         self.invocation_id = invocation_id
         self.function_name = function_name
@@ -65,4 +80,4 @@ class Context:
         self.thread_local_storage = threading.local()
         self.thread_local_storage.invocation_id = invocation_id
         self.trace_context = TraceContext()
-        self.retry_context = RetryContext()
+        self.retry_context = retry_context

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.host.binding_api import BindingSpec, Direction, TriggerKind
+from emulator.host.retry_policy import RetryPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ class LoadedFunction:
     callable: Callable[..., Any]
     is_async: bool
     wants_context: bool
+    retry: RetryPolicy | None = None
     annotations: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
@@ -81,6 +83,8 @@ class FunctionApp:
     failures: tuple[FunctionFailure, ...] = ()
     disabled: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    source: object = None
+    """The SDK's app object of the v2 model."""
 
     def of_kind(self, kind: TriggerKind) -> tuple[LoadedFunction, ...]:
         """The functions that a kind of trigger starts."""

@@ -41,8 +41,10 @@ def load_app(settings: AppSettings, registry: BindingRegistry) -> FunctionApp:
     """
     script = settings.root / settings.script_file
     found = _Found()
+    source: object = None
     if script.exists():
-        for spec, function in _declared_in(script, settings.root):
+        source, declared = _declared_in(script, settings.root)
+        for spec, function in declared:
             _add(found, settings, registry, spec, partial(_given, function))
     if not found.functions and not found.failures:
         for folder in _function_folders(settings.root):
@@ -59,6 +61,7 @@ def load_app(settings: AppSettings, registry: BindingRegistry) -> FunctionApp:
         failures=tuple(sorted(found.failures, key=lambda f: f.name.lower())),
         disabled=tuple(sorted(found.disabled)),
         warnings=tuple(found.warnings),
+        source=source,
     )
 
 
@@ -84,6 +87,7 @@ def _add(
         _check_unique(found, spec)
         _check_bindings(spec, registry)
         resolved = _resolved(spec, settings)
+        _check_members(resolved, registry)
         found.functions.append(check_signature(resolved, load()))
     except ConfigError as error:
         message = f"The '{spec.name}' function is in error: {error}"
@@ -123,6 +127,14 @@ def _check_bindings(spec: FunctionSpec, registry: BindingRegistry) -> None:
         refusal = registry.refusal(binding)
         if refusal is not None:
             raise ConfigError(f"{spec.script}: {refusal}")
+
+
+def _check_members(spec: FunctionSpec, registry: BindingRegistry) -> None:
+    for binding in spec.bindings:
+        try:
+            registry.check(binding)
+        except ConfigError as error:
+            raise ConfigError(f"{spec.script}: the binding {binding.name!r}: {error}") from error
 
 
 def _check_durable_names(found: _Found) -> None:
@@ -203,7 +215,10 @@ def _add_folder(
 # --- v2 -----------------------------------------------------------------------------------------------------------
 
 
-def _declared_in(script: Path, root: Path) -> Iterable[tuple[FunctionSpec, Callable[..., Any]]]:
+def _declared_in(
+    script: Path, root: Path
+) -> tuple[object, list[tuple[FunctionSpec, Callable[..., Any]]]]:
+    """The SDK's app object, and its functions."""
     from azure.functions import FunctionRegister
 
     module = import_script(script, root)
@@ -225,7 +240,7 @@ def _declared_in(script: Path, root: Path) -> Iterable[tuple[FunctionSpec, Calla
         functions: list[Any] = cast(Any, apps[0][1]).get_functions()
     except Exception as error:
         raise ConfigError(f"{script}: {error}") from error
-    return [(_spec_of(f, script, root), f.get_user_function()) for f in functions]
+    return apps[0][1], [(_spec_of(f, script, root), f.get_user_function()) for f in functions]
 
 
 def _spec_of(function: Any, script: Path, root: Path) -> FunctionSpec:  # noqa: ANN401 - the SDK's Function

@@ -14,18 +14,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from emulator.core.backoff import JITTER_HIGH, JITTER_LOW
 from emulator.host.binding_api import (
     BindingRegistry,
+    ByHand,
     Direction,
     FunctionTimeoutError,
     InputSource,
+    Invocation,
     InvocationResult,
     OutputSink,
     Services,
     UserFunctionError,
 )
-from emulator.host.context import Context, Out
+from emulator.host.context import Context, Out, RetryContext, RetryException
 from emulator.host.function_app import LoadedFunction
+from emulator.host.retry_policy import RetryPolicy
 from emulator.log import fields, get_logger
 
 _log = get_logger(__name__)
@@ -41,6 +45,8 @@ IMPLICIT_RETURN: Final = frozenset(
 
 class _Ids(Protocol):
     def guid(self) -> str: ...
+
+    def uniform(self, low: float, high: float) -> float: ...
 
 
 class _Clock(Protocol):
@@ -77,16 +83,44 @@ class Invoker:
     async def invoke(
         self, function: LoadedFunction, trigger_value: object, *, reason: str = "(null)"
     ) -> InvocationResult:
-        """Run a function once.
+        """Run a function, and again as its retry policy has it, each time as a new invocation.
 
         Args:
-            trigger_value: what started it, as the trigger's binding type expects it.
+            trigger_value: what started it, as the trigger's binding type expects it, or a ByHand.
             reason: why, for the log.
 
         Raises:
-            UserFunctionError: user code, or the conversion of what it returned, raised.
+            UserFunctionError: user code, or the conversion of what it was given or returned, raised.
             FunctionTimeoutError: it ran longer than functionTimeout.
         """
+        policy = function.retry
+        retry = RetryContext(max_retry_count=policy.count_max if policy else 0)
+        while True:
+            try:
+                return await self._invoke(function, trigger_value, reason, retry)
+            except (UserFunctionError, FunctionTimeoutError) as error:
+                if policy is None:
+                    raise
+                if not policy.allows(retry.retry_count):
+                    _log_given_up(function, retry.retry_count)
+                    raise
+                await self._wait(function, policy, retry.retry_count)
+                retry = _following(retry, error)
+
+    async def _wait(self, function: LoadedFunction, policy: RetryPolicy, retries: int) -> None:
+        delay = policy.delay(retries, self._ids.uniform(JITTER_LOW, JITTER_HIGH))
+        _log.debug(
+            "Waiting for `%s` before retrying function execution. Next attempt: '%d'. Max retry count: '%d'.",
+            delay,
+            retries + 1,
+            policy.count_max,
+            extra=fields("function_retried", function=function.name),
+        )
+        await asyncio.sleep(delay.total_seconds())
+
+    async def _invoke(
+        self, function: LoadedFunction, trigger_value: object, reason: str, retry: RetryContext
+    ) -> InvocationResult:
         invocation_id = self._ids.guid()
         started = self._clock.monotonic()
         _log.info(
@@ -97,7 +131,7 @@ class Invoker:
             extra=fields("function_executing", function=function.name),
         )
         try:
-            result = await self._run(function, trigger_value, invocation_id)
+            result = await self._run(function, trigger_value, invocation_id, retry)
         except (UserFunctionError, FunctionTimeoutError) as error:
             self._log_failure(function, invocation_id, started, error)
             raise
@@ -111,39 +145,47 @@ class Invoker:
         return result
 
     async def _run(
-        self, function: LoadedFunction, trigger_value: object, invocation_id: str
+        self, function: LoadedFunction, value: object, invocation_id: str, retry: RetryContext
     ) -> InvocationResult:
-        arguments, outs = self._arguments(function, trigger_value, invocation_id)
-        returned = await self._call(function, arguments, invocation_id)
-        _check_return(function, returned)
-        outputs = {name: out.get() for name, out in outs.items() if out.get() is not None}
-        await self._send_outputs(function, {**outputs, **_returned(function, returned)})
-        return InvocationResult(returned=returned, outputs=outputs)
-
-    def _arguments(
-        self, function: LoadedFunction, trigger_value: object, invocation_id: str
-    ) -> tuple[dict[str, Any], dict[str, Out[Any]]]:
-        spec = function.spec
-        trigger = spec.trigger
-        outs = {b.name: Out[Any]() for b in spec.outputs if b.name != "$return"}
-        arguments: dict[str, Any] = dict(outs)
+        outs = {b.name: Out[Any]() for b in function.spec.outputs if b.name != "$return"}
         try:
-            arguments[trigger.name] = self._registry.decode_trigger(
-                trigger, trigger_value, function.annotations.get(trigger.name)
-            )
+            invocation, arguments = await self._inputs(function, value, invocation_id)
         except Exception as error:
             raise user_error(error) from error
-        for name, source in self._inputs(function).items():
-            arguments[name] = source()
         if function.wants_context:
-            arguments["context"] = Context(invocation_id, function.name, spec.directory)
-        return arguments, outs
+            folder = function.spec.directory
+            arguments["context"] = Context(invocation_id, function.name, folder, retry)
+        returned = await self._call(function, {**arguments, **outs}, invocation_id)
+        _check_return(function, returned)
+        outputs = {name: out.get() for name, out in outs.items() if out.get() is not None}
+        sent = {**outputs, **_returned(function, returned)}
+        await self._send_outputs(function, sent, invocation)
+        return InvocationResult(returned=returned, outputs=outputs)
 
-    def _inputs(self, function: LoadedFunction) -> Mapping[str, InputSource]:
+    async def _inputs(
+        self, function: LoadedFunction, value: object, invocation_id: str
+    ) -> tuple[Invocation, dict[str, Any]]:
+        """What the bindings may know of the call, and the values of trigger and inputs by parameter."""
+        trigger, registry = function.spec.trigger, self._registry
+        if isinstance(value, ByHand):
+            value = await registry.value_by_hand(trigger, value, self._services)
+        has_others = bool(function.spec.inputs or function.spec.outputs)
+        data: Mapping[str, object] = registry.trigger_data(trigger, value) if has_others else {}
+        invocation = Invocation(id=invocation_id, function=function.name, data=data)
+        annotation = function.annotations.get(trigger.name)
+        arguments = {trigger.name: registry.decode_trigger(trigger, value, annotation)}
+        for name, source in self._sources_of(function).items():
+            arguments[name] = await source(invocation)
+        return invocation, arguments
+
+    def _sources_of(self, function: LoadedFunction) -> Mapping[str, InputSource]:
         sources = self._sources.get(function.name)
         if sources is None:
             sources = self._sources[function.name] = {
-                b.name: self._registry.input_source(b, self._services) for b in function.spec.inputs
+                b.name: self._registry.input_source(
+                    b, function.annotations.get(b.name), self._services
+                )
+                for b in function.spec.inputs
             }
         return sources
 
@@ -174,7 +216,9 @@ class Invoker:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, lambda: context.run(call, **arguments))
 
-    async def _send_outputs(self, function: LoadedFunction, values: Mapping[str, Any]) -> None:
+    async def _send_outputs(
+        self, function: LoadedFunction, values: Mapping[str, Any], invocation: Invocation
+    ) -> None:
         sinks = self._sinks.get(function.name)
         if sinks is None:
             sinks = self._sinks[function.name] = {
@@ -185,7 +229,7 @@ class Invoker:
             if sink is None or value is None:
                 continue
             try:
-                await sink(value)
+                await sink(value, invocation)
             except Exception as error:
                 raise user_error(error) from error
 
@@ -202,6 +246,25 @@ class Invoker:
             stack,
             extra=fields("function_user_error", function=function.name),
         )
+
+
+def _following(
+    retry: RetryContext, error: UserFunctionError | FunctionTimeoutError
+) -> RetryContext:
+    stack = error.stack if isinstance(error, UserFunctionError) else ""
+    return RetryContext(
+        retry_count=retry.retry_count + 1,
+        max_retry_count=retry.max_retry_count,
+        exception=RetryException(message=str(error), stack_trace=stack),
+    )
+
+
+def _log_given_up(function: LoadedFunction, retries: int) -> None:
+    _log.error(
+        "Function execution failed after '%d' retries.",
+        retries,
+        extra=fields("function_user_error", function=function.name),
+    )
 
 
 def _returned(function: LoadedFunction, value: object) -> dict[str, object]:

@@ -10,6 +10,7 @@ from typing import Any
 from emulator.errors import ConfigError
 from emulator.host.binding_api import Direction
 from emulator.host.function_app import FunctionSpec, LoadedFunction
+from emulator.host.retry_policy import read_policy
 
 RETURN = "$return"
 CONTEXT = "context"
@@ -19,7 +20,8 @@ def check_signature(spec: FunctionSpec, function: Callable[..., Any]) -> LoadedF
     """Make a runnable function of a declaration and its code.
 
     Raises:
-        ConfigError: parameters and bindings do not agree; names them, the function and its file.
+        ConfigError: parameters and bindings do not agree, or the retry policy is wrong; names the function and
+            its file.
     """
     where = f"function {spec.name!r} ({spec.script})"
     parameters = inspect.signature(function).parameters
@@ -48,6 +50,7 @@ def check_signature(spec: FunctionSpec, function: Callable[..., Any]) -> LoadedF
         callable=function,
         is_async=inspect.iscoroutinefunction(function),
         wants_context=wants_context,
+        retry=read_policy(spec.retry, where),
         annotations=annotations,
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from emulator.core.json_text import compact
-from emulator.host.binding_api import TriggerKind
+from emulator.host.binding_api import ByHand
 from emulator.host.function_app import FunctionApp, LoadedFunction
 from emulator.http.functions import REASON, InvokerLike, RouteTable
 from emulator.http.messages import ApiRequest, ApiResponse, answer, empty
@@ -137,9 +137,6 @@ class AdminApi:
             return empty(400)
         value = cast("dict[str, object]", body).get("input")
         text = value if isinstance(value, str) or value is None else compact(value)
-        kind = function.spec.trigger.kind
-        if kind in (TriggerKind.MANUAL, TriggerKind.ACTIVITY):
-            self._background(
-                self._invoker.invoke(function, text, reason=REASON), f"admin call of {name}"
-            )
+        work = self._invoker.invoke(function, ByHand(text), reason=REASON)
+        self._background(work, f"admin call of {name}")
         return empty(202)

@@ -1,0 +1,141 @@
+"""All listeners of an app, as children of the host."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from emulator.core.schedule import parse_schedule
+from emulator.engine.clock import Clock, IdSource
+from emulator.engine.outage import Outage
+from emulator.errors import ConfigError
+from emulator.host.binding_api import TriggerKind
+from emulator.host.blob_path import parse_blob_path
+from emulator.host.function_app import FunctionApp, LoadedFunction
+from emulator.host.invoker import Invoker
+from emulator.listeners.blob import BlobListener
+from emulator.listeners.queue import QueueListener
+from emulator.listeners.singleton import Singleton
+from emulator.listeners.timer import ScheduleMonitor, TimerListener
+from emulator.log import fields, get_logger
+from emulator.settings import Settings
+from emulator.storage.ports import Storage
+
+_log = get_logger(__name__)
+
+RESTART_S: Final = 5.0
+"""Before a listener that failed begins anew."""
+
+OpenStorage = Callable[[str | None], Awaitable[Storage]]
+"""The open store of a connection, None meaning the app's own."""
+
+
+class Listeners:
+    """Starts what starts functions."""
+
+    def __init__(
+        self,
+        app: FunctionApp,
+        invoker: Invoker,
+        settings: Settings,
+        storage: OpenStorage,
+        *,
+        clock: Clock,
+        ids: IdSource,
+    ) -> None:
+        """Nothing listens before run()."""
+        self._app = app
+        self._invoker = invoker
+        self._settings = settings
+        self._storage = storage
+        self._clock = clock
+        self._ids = ids
+
+    async def run(self) -> None:
+        """Listen for all functions until cancelled; a function whose store cannot be used is said to be in error."""
+        kinds = {
+            TriggerKind.TIMER: self._timer,
+            TriggerKind.QUEUE: self._queue,
+            TriggerKind.BLOB: self._blob,
+        }
+        async with asyncio.TaskGroup() as group:
+            for kind, listen in kinds.items():
+                for function in self._app.of_kind(kind):
+                    group.create_task(
+                        self._guarded(function, listen), name=f"listener of {function.name}"
+                    )
+
+    async def _guarded(
+        self, function: LoadedFunction, listen: Callable[[LoadedFunction], Awaitable[None]]
+    ) -> None:
+        while True:
+            try:
+                await listen(function)
+            except ConfigError as error:
+                _log.error(
+                    "The listener for function '%s' was unable to start: %s",
+                    function.name,
+                    error,
+                    extra=fields("trigger_failed", function=function.name),
+                )
+                return
+            except Exception as error:  # noqa: BLE001 - a defect of ours must not stop the others
+                _log.exception(
+                    "the listener for function '%s' failed and begins anew",
+                    function.name,
+                    exc_info=error,
+                    extra=fields("trigger_failed", function=function.name),
+                )
+            await asyncio.sleep(RESTART_S)
+
+    async def _timer(self, function: LoadedFunction) -> None:
+        own = await self._storage(None)
+        outage = Outage(own.description)
+        host = self._settings.host_id
+        schedule = parse_schedule(function.spec.trigger.text("schedule") or "")
+        monitor = ScheduleMonitor(own.blobs, host, function.name)
+        singleton = Singleton(own.blobs, host, function.name, self._ids, outage)
+
+        async def listen() -> None:
+            timer = TimerListener(
+                function, schedule, monitor, self._invoker, clock=self._clock, outage=outage
+            )
+            await timer.run()
+
+        await singleton.run(listen)
+
+    async def _queue(self, function: LoadedFunction) -> None:
+        storage = await self._storage(function.spec.trigger.text("connection"))
+        listener = QueueListener(
+            function,
+            storage.queues,
+            self._settings.queues,
+            self._invoker,
+            ids=self._ids,
+            outage=Outage(storage.description),
+        )
+        await listener.run()
+
+    async def _blob(self, function: LoadedFunction) -> None:
+        own = await self._storage(None)
+        trigger = function.spec.trigger
+        storage = await self._storage(trigger.text("connection"))
+        outage = Outage(storage.description)
+        host = self._settings.host_id
+        singleton = Singleton(own.blobs, host, function.name, self._ids, outage)
+
+        async def listen() -> None:
+            listener = BlobListener(
+                function,
+                parse_blob_path(trigger.text("path") or ""),
+                storage,
+                own,
+                self._invoker,
+                host_id=host,
+                ids=self._ids,
+                outage=outage,
+            )
+            await listener.run()
+
+        await singleton.run(listen)

@@ -1,0 +1,71 @@
+"""The stores that bindings name by their connections: the app's own, and other accounts, opened when first named."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from emulator.config import DEFAULT_STORAGE, resolve_connection
+from emulator.errors import ConfigError
+from emulator.settings import Settings, StorageKind, StorageSettings
+from emulator.storage.ports import Storage
+
+_OWN: Final = frozenset({"", "storage", DEFAULT_STORAGE.lower()})
+
+
+class Stores:
+    """Finds the open store of a connection."""
+
+    def __init__(
+        self, settings: Settings, own: Storage, make: Callable[[StorageSettings], Storage]
+    ) -> None:
+        """Take the app's own store, which is open and stays whoever's it is.
+
+        Args:
+            make: the adapter of an account, not open yet.
+        """
+        self._settings = settings
+        self._own = own
+        self._make = make
+        self._others: dict[str, Storage] = {}
+        self._opening = asyncio.Lock()
+
+    async def open(self, connection: str | None) -> Storage:
+        """The store of a connection by its name, None meaning the app's own.
+
+        An app that does not run on an Azure account keeps everything in the one store that it has.
+
+        Raises:
+            ConfigError: there is no such setting, or its account cannot be used.
+        """
+        name = (connection or "").lower()
+        if name in _OWN or name == self._settings.storage.connection.lower():
+            return self._own
+        found = resolve_connection(name, self._settings.app)
+        if found is None:
+            raise ConfigError(
+                f"there is no setting for the connection {connection!r}: add {connection} to the Values of "
+                "local.settings.json or to the environment"
+            )
+        if self._settings.storage.kind is not StorageKind.AZURE or self._is_own(found):
+            return self._own
+        async with self._opening:
+            if name not in self._others:
+                store = self._make(found)
+                await store.open()
+                self._others[name] = store
+        return self._others[name]
+
+    async def close(self) -> None:
+        """Close what was opened here. Safe to call twice."""
+        others, self._others = self._others, {}
+        for store in others.values():
+            await store.close()
+
+    def _is_own(self, found: StorageSettings) -> bool:
+        own = self._settings.storage
+        return (found.connection_string, found.service_uris) == (
+            own.connection_string,
+            own.service_uris,
+        )
