@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from emulator import config
-from emulator.commands import instances, mirror, why
+from emulator.commands import instances, keys, mirror, why
 from emulator.commands.output import FAILED, MISUSED, fail
 from emulator.errors import ConfigError, EmulatorError
 
@@ -41,7 +41,7 @@ def root(
         raise typer.Exit
 
 
-for _group in (mirror.app, instances.app, why.app):
+for _group in (mirror.app, instances.app, why.app, keys.app):
     app.add_typer(_group)
 
 
@@ -77,6 +77,9 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
     functions: Annotated[
         str | None, typer.Option(help="Run only these functions; names separated by commas.")
     ] = None,
+    enable_auth: Annotated[
+        bool, typer.Option(help="Ask for keys, as in Azure; `durable keys list` shows them.")
+    ] = False,
     always_replay: Annotated[
         bool, typer.Option(help="Run orchestrators from their start at every episode.")
     ] = False,
@@ -99,6 +102,7 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
         management_urls=management_urls,
         always_replay=always_replay,
         parity=parity,
+        enable_auth=enable_auth,
         functions=tuple(filter(None, (functions or "").split(","))) if functions else None,
     )
     try:
@@ -113,7 +117,7 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
 
 async def _serve(folder: Path, flags: config.Flags) -> None:
     from emulator.compose import running_host
-    from emulator.console import configure_logging, describe
+    from emulator.console import configure_logging, describe, exposure_warning
 
     environment = config.process_environment()
     settings = config.load(folder, flags, environment)
@@ -130,6 +134,9 @@ async def _serve(folder: Path, flags: config.Flags) -> None:
             _say(failure.message)
         _say("Worker process started and initialized.")
         _say(describe(host))
+        exposure = exposure_warning(settings.http)
+        if exposure is not None:
+            _warn(exposure)
         _say(f"Ready on http://{settings.http.address}:{host.server.port}. Press Ctrl-C to stop.")
         await stop.wait()
         _say("Stopping: running work may end, everything else is given back.")
@@ -143,6 +150,14 @@ def _on_signal(
     stop.set()
     loop.remove_signal_handler(number)
     signal.signal(number, signal.SIG_DFL)
+
+
+def _warn(text: str) -> None:
+    """Say something that cannot be missed, on both streams: one of them may go to a file."""
+    for stream in (sys.stdout, sys.stderr):
+        colour, plain = ("\x1b[1;37;41m", "\x1b[0m") if stream.isatty() else ("", "")
+        stream.write(f"\n{colour}{text}{plain}\n\n")
+        stream.flush()
 
 
 def _say(text: str) -> None:

@@ -34,9 +34,12 @@ from emulator.host.http_activity import HttpActivity
 from emulator.host.identity import identity_token
 from emulator.host.indexing import load_app
 from emulator.host.invoker import Invoker
+from emulator.host.keys import KeyStore, host_id
 from emulator.http.admin import AdminApi
 from emulator.http.app import HttpServer
 from emulator.http.functions import HttpFunctions, RouteTable, build_routes
+from emulator.http.gate import Gate
+from emulator.http.key_routes import KeyRoutes
 from emulator.http.management import ManagementApi
 from emulator.http.urls import ADMIN, WEBHOOKS, Links, public_origin
 from emulator.hub.task_hub import TaskHub
@@ -182,6 +185,8 @@ class Urls:
         self._prefix = prefix
         self.port = settings.http.port
         self.rpc_base_url: str | None = None
+        self.code: Callable[[], str | None] = _no_code
+        """Gives the key that links carry."""
 
     def links(self, task_hub: str | None = None, connection: str | None = None) -> Links:
         """Links for a hub and connection; None means the app's own."""
@@ -191,11 +196,17 @@ class Urls:
             prefix=self._prefix,
             task_hub=task_hub or self._settings.hub.hub_name,
             connection=connection or self._settings.storage.connection,
+            code=self.code(),
         )
 
     def binding_json(self, task_hub: str | None, connection: str | None) -> str:
         """See ClientUrls."""
         return self.links(task_hub, connection).binding_json(self.rpc_base_url)
+
+
+def _no_code() -> str | None:
+    """Links carry no key."""
+    return None
 
 
 class HttpValues:
@@ -237,6 +248,7 @@ class Parts:
     app: FunctionApp
     storage: Storage
     clock: Clock
+    ids: IdSource
     invoker: Invoker
     engine: Engine
     clients: Clients
@@ -415,6 +427,7 @@ def _parts(
         app=app,
         storage=storage,
         clock=clock,
+        ids=ids,
         invoker=invoker,
         engine=engine,
         clients=clients,
@@ -426,7 +439,11 @@ async def _listening(parts: Parts, stack: AsyncExitStack) -> tuple[Host, _Backgr
     """Open the listeners of an app; the stack closes them."""
     routes = build_routes(parts.app, parts.settings.http.route_prefix)
     background = _Background()
-    server = _server(parts, routes, background)
+    keys = key_store(parts.settings, parts.storage, parts.clock, parts.ids)
+    if parts.settings.http.enable_auth:
+        await keys.host()
+        parts.urls.code = lambda: keys.system_key
+    server = _server(parts, routes, background, keys)
     await server.start_rpc()
     stack.push_async_callback(server.stop)
     await server.start()
@@ -532,7 +549,9 @@ def context_settings(hub: HubSettings) -> ContextSettings:
     )
 
 
-def _server(parts: Parts, routes: RouteTable, background: _Background) -> HttpServer:
+def _server(
+    parts: Parts, routes: RouteTable, background: _Background, keys: KeyStore
+) -> HttpServer:
     settings, clock, engine = parts.settings, parts.clock, parts.engine
     began = clock.monotonic()
 
@@ -542,7 +561,7 @@ def _server(parts: Parts, routes: RouteTable, background: _Background) -> HttpSe
     management = ManagementApi(
         parts.clients,
         connection=settings.storage.connection,
-        code=None,
+        code=parts.urls.code,
         use_forwarded_host=settings.http.use_forwarded_host,
     )
     admin = AdminApi(
@@ -553,6 +572,14 @@ def _server(parts: Parts, routes: RouteTable, background: _Background) -> HttpSe
         uptime_ms=uptime_ms,
         background=background,
         version=product_version(),
+        keys=KeyRoutes(keys),
     )
     functions = HttpFunctions(routes, parts.invoker, HttpValues())
-    return HttpServer(settings.http, management, functions, admin)
+    gate = Gate(keys) if settings.http.enable_auth else None
+    return HttpServer(settings.http, management, functions, admin, gate)
+
+
+def key_store(settings: Settings, storage: Storage, clock: Clock, ids: IdSource) -> KeyStore:
+    """The keys of an app's host, on an open store."""
+    name = settings.http.website_hostname or f"localhost:{settings.http.port}"
+    return KeyStore(storage.blobs, host_id(settings), host_name=name, clock=clock, ids=ids)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import sys
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Final, TextIO
 
 from emulator.compose import Host
+from emulator.settings import HttpSettings
 
 _COLOURS: Final = {
     logging.DEBUG: "\x1b[32m",
@@ -95,3 +97,27 @@ def describe(host: Host) -> str:
     if not host.settings.verbose:
         lines.append("For detailed output, run durable with --verbose flag.")
     return "\n".join(lines)
+
+
+def exposure_warning(http: HttpSettings) -> str | None:
+    """What to tell whoever opens a host to the network without keys; None if it is not open."""
+    if http.enable_auth or _is_loopback(http.address):
+        return None
+    lines = (
+        f"WARNING: this host listens on {http.address} and asks for no keys.",
+        "Everyone who can reach this machine can run its functions, read and delete",
+        "everything in its task hub, and read its keys.",
+        "Use --enable-auth to ask for keys, or --address 127.0.0.1 to stay on this machine.",
+    )
+    width = max(map(len, lines))
+    frame = "!" * (width + 6)
+    return "\n".join([frame, *(f"!! {line:<{width}} !!" for line in lines), frame])
+
+
+def _is_loopback(address: str) -> bool:
+    if address.lower() == "localhost":
+        return True
+    try:
+        return ip_address(address.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -13,6 +13,7 @@ from emulator.core.json_text import compact
 from emulator.host.binding_api import ByHand
 from emulator.host.function_app import FunctionApp, LoadedFunction
 from emulator.http.functions import REASON, InvokerLike, RouteTable
+from emulator.http.key_routes import KeyRoutes
 from emulator.http.messages import ApiRequest, ApiResponse, answer, empty
 
 HOME: Final = (
@@ -42,6 +43,7 @@ class AdminApi:
         uptime_ms: Callable[[], int],
         background: Background,
         version: str,
+        keys: KeyRoutes,
     ) -> None:
         """Serve one app.
 
@@ -56,6 +58,7 @@ class AdminApi:
         self._uptime_ms = uptime_ms
         self._background = background
         self._version = version
+        self._keys = keys
 
     async def handle(self, request: ApiRequest) -> ApiResponse:
         """Answer a request below /admin."""
@@ -74,6 +77,19 @@ class AdminApi:
                 return self._function_status(name)
             case ("POST", ["functions", _]):
                 return self._run(segments[1], request)
+            case _:
+                return await self._handle_keys(request, segments)
+
+    async def _handle_keys(self, request: ApiRequest, segments: list[str]) -> ApiResponse:
+        match segments[0].lower(), segments[1:]:
+            case "host", [area, *rest] if len(rest) < 2:
+                return await self._keys.of_host(request, area, rest[0] if rest else None)
+            case "functions", [function, area, *rest] if area.lower() == "keys" and len(rest) < 2:
+                found = self._app.find(function)
+                if found is None:
+                    return empty(404)
+                name = rest[0] if rest else None
+                return await self._keys.of_function(request, found.name, name)
             case _:
                 return empty(404)
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from emulator.errors import ConfigError
 from emulator.http.admin import HOME, AdminApi
 from emulator.http.functions import HttpFunctions, HttpRoute
+from emulator.http.gate import Gate, Level, level_of
 from emulator.http.management import ManagementApi
 from emulator.http.messages import ApiRequest, ApiResponse
 from emulator.http.queries import Query
@@ -21,6 +22,8 @@ from emulator.settings import HttpSettings
 
 _log = get_logger(__name__)
 SHUTDOWN_S: Final = 2.0
+PING: Final = "/admin/host/ping"
+"""Answers without a key."""
 _WEBHOOK_METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS"})
 
 
@@ -33,8 +36,14 @@ class HttpServer:
         management: ManagementApi,
         functions: HttpFunctions,
         admin: AdminApi,
+        gate: Gate | None = None,
     ) -> None:
-        """Nothing listens before start()."""
+        """Nothing listens before start().
+
+        Args:
+            gate: enforces keys; without one everything is open.
+        """
+        self._gate = gate
         self._settings = settings
         self._management = management
         self._functions = functions
@@ -124,16 +133,36 @@ class HttpServer:
             if lowered == prefix.lower() or lowered.startswith(f"{prefix.lower()}/"):
                 if request.method not in _WEBHOOK_METHODS:
                     return web.Response(status=404)
+                refused = await self._refusal(request, Level.SYSTEM)
+                if refused is not None:
+                    return refused
                 return await self._manage(request, path[len(prefix) :], prefix)
         if lowered.startswith("/admin/"):
+            level = Level.ANONYMOUS if lowered == PING else Level.ADMIN
+            refused = await self._refusal(request, level)
+            if refused is not None:
+                return refused
             admin = await _api_request(request, path[len("/admin/") :], "", is_rpc=False)
             return _response(await self._admin.handle(admin))
         found = self._functions.table.find(request.method, path)
         if found is not None:
-            return await self._call(request, *found)
+            trigger = found[0].function
+            level = level_of(trigger.spec.trigger.text("authLevel"))
+            refused = await self._refusal(request, level, trigger.name)
+            return await self._call(request, *found) if refused is None else refused
         if path in ("", "/") and request.method == "GET":
             return web.Response(text=HOME, content_type="text/html")
         return web.Response(status=404)
+
+    async def _refusal(
+        self, request: web.Request, level: Level, function: str = ""
+    ) -> web.Response | None:
+        if self._gate is None:
+            return None
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        query = Query(_raw_query(request))
+        status = await self._gate.refusal(level, headers, query, function=function)
+        return None if status is None else web.Response(status=status)
 
     async def _handle_rpc(self, request: web.Request) -> web.StreamResponse:
         path = _raw_path(request)

@@ -47,14 +47,14 @@ class ManagementApi:
         clients: ClientProvider,
         *,
         connection: str,
-        code: str | None,
+        code: Callable[[], str | None],
         use_forwarded_host: bool = False,
     ) -> None:
         """Serve the clients that the provider gives.
 
         Args:
             connection: name of the app's own connection, for links.
-            code: system key in links, if keys are enforced.
+            code: gives the system key for links, if keys are enforced.
         """
         self._clients = clients
         self._connection = connection
@@ -122,7 +122,7 @@ class ManagementApi:
             prefix=request.prefix,
             task_hub=request.query.given("taskHub") or client.task_hub,
             connection=request.query.given("connection") or self._connection,
-            code=self._code,
+            code=self._code(),
         )
 
     # --- start ------------------------------------------------------------------------------------------------
