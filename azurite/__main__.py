@@ -30,7 +30,7 @@ def main() -> int:
         asyncio.run(run(location))
     except AzuriteError as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+        return 1
     except KeyboardInterrupt:
         return 0
     return 0

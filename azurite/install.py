@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emulator.errors import ConfigError
+from emulator.errors import PreconditionError
 
 NODE_MAJOR_MIN: Final = 22
 INSTALL_TIMEOUT_S: Final = 300
@@ -27,7 +27,7 @@ _CURE: Final = (
 )
 
 
-class AzuriteError(ConfigError):
+class AzuriteError(PreconditionError):
     """Azurite cannot be started."""
 
 

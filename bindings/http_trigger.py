@@ -101,14 +101,26 @@ def _plain(text: str, status: int = 200) -> ResponseValue:
 
 
 def _from_description(members: Mapping[str, object]) -> ResponseValue:
-    status = members.get("status") or members.get("statuscode") or 200
-    headers = cast("Mapping[str, object]", members.get("headers") or {})
+    headers = members.get("headers")
+    named = (
+        {name: str(value) for name, value in cast("dict[str, object]", headers).items()}
+        if isinstance(headers, dict)
+        else {}
+    )
     body = members["body"]
-    text = body if isinstance(body, str) else indented(body)
-    named = {name: str(value) for name, value in headers.items()}
+    text = body if isinstance(body, str) else indented(body) if body is not None else ""
     if "content-type" not in {name.lower() for name in named}:
         named["Content-Type"] = TEXT_TYPE
-    return ResponseValue(status=int(str(status)), body=text.encode(), headers=named)
+    return ResponseValue(status=_status(members), body=text.encode(), headers=named)
+
+
+def _status(members: Mapping[str, object]) -> int:
+    """`statusCode` or `status`, as number or text; what is no number is passed over, as the host does."""
+    for name in ("statuscode", "status"):
+        text = str(members.get(name) or "").strip()
+        if text.isdecimal():
+            return int(text)
+    return 200
 
 
 def _from_response(returned: object) -> ResponseValue:

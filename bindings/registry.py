@@ -9,7 +9,7 @@ from bindings.activity_trigger import ACTIVITY_TRIGGER
 from bindings.binding_type import BindingType, durable_trigger
 from bindings.blob import BLOB
 from bindings.blob_trigger import BLOB_TRIGGER
-from bindings.entity_trigger import ENTITY_TRIGGER
+from bindings.converters import converter
 from bindings.http_trigger import HTTP, HTTP_TRIGGER
 from bindings.manual_trigger import MANUAL_TRIGGER
 from bindings.orchestration_client import DURABLE_CLIENT
@@ -31,7 +31,9 @@ TYPES: Final = (
     durable_trigger(
         "orchestrationTrigger", "/runtime/webhooks/durabletask/orchestrators/{functionName}"
     ),
-    ENTITY_TRIGGER,
+    durable_trigger(
+        "entityTrigger", "/runtime/webhooks/durabletask/entities/{entityName}/{entityKey}?op={name}"
+    ),
     ACTIVITY_TRIGGER,
     HTTP_TRIGGER,
     TIMER_TRIGGER,
@@ -47,6 +49,11 @@ TYPES: Final = (
 _BY_KIND: Final[Mapping[str, BindingType]] = {
     name.lower(): kind for kind in TYPES for name in (kind.name, *kind.aliases)
 }
+
+CHECKED: Final = frozenset(
+    kind.name for kind in (HTTP_TRIGGER, HTTP, TIMER_TRIGGER, QUEUE_TRIGGER, QUEUE, DURABLE_CLIENT)
+)
+"""Types whose annotations the SDK's converters check; the others take any annotation."""
 
 
 class Registry:
@@ -67,6 +74,17 @@ class Registry:
     def check(self, spec: BindingSpec) -> None:
         """See BindingRegistry."""
         _BY_KIND[spec.kind].check(spec)
+
+    def accepts(self, spec: BindingSpec, annotation: type) -> bool:
+        """See BindingRegistry."""
+        kind = _BY_KIND.get(spec.kind)
+        is_text = annotation in (str, bytes) and spec.name != "$return"
+        if kind is None or kind.name not in CHECKED or is_text:
+            return True
+        checker: Any = converter(kind.name)
+        if spec.direction is Direction.OUT:
+            return bool(checker.check_output_type_annotation(annotation))
+        return bool(checker.check_input_type_annotation(annotation))
 
     def input_source(
         self, spec: BindingSpec, annotation: object, services: Services

@@ -6,6 +6,7 @@ Exit codes: 0 done or stopped on request, 1 an error, 2 a wrong flag, setting or
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -121,14 +122,18 @@ async def _serve(folder: Path, flags: config.Flags) -> None:
 
     environment = config.process_environment()
     settings = config.load(folder, flags, environment)
-    configure_logging(verbose=flags.verbose)
+    configure_logging(verbose=flags.verbose, levels=settings.log_levels)
     config.apply_environment(settings)
+    os.chdir(settings.app.root)
+    for notice in settings.notices:
+        _say(notice)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _on_signal, stop, loop, number)
     async with running_host(settings, environment=environment, say=_say) as host:
-        for warning in host.app.warnings:
+        config.tell_port(settings, host.server.port)
+        for warning in (*host.app.warnings, *host.routes.warnings):
             _say(f"Warning: {warning}")
         for failure in (*host.app.failures, *host.routes.failures):
             _say(failure.message)

@@ -10,18 +10,27 @@ import json
 import os
 import re
 import socket
+import sys
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
-from emulator.errors import ConfigError
-from emulator.host.host_json import HostJson, json_where, read_json_text
+from emulator.errors import ConfigError, PreconditionError
+from emulator.host.expressions import resolve_settings, resolve_whole
+from emulator.host.host_json import HostJson, json_object, json_where, read_json_file
+from emulator.host.local_settings import (
+    LOCAL_SETTINGS,
+    LocalSettings,
+    merged,
+    read_local_settings,
+)
 from emulator.settings import (
     AppSettings,
     HttpSettings,
     HubSettings,
+    LogLevel,
     ManagementUrls,
     Parity,
     QueueSettings,
@@ -34,7 +43,6 @@ from emulator.wire.names import sanitise_hub_name, validate_hub_name
 C = TypeVar("C", Parity, ManagementUrls)
 
 HOST_JSON: Final = "host.json"
-LOCAL_SETTINGS: Final = "local.settings.json"
 OVERRIDE_PREFIX: Final = "AzureFunctionsJobHost__"
 DEFAULT_STORAGE: Final = "AzureWebJobsStorage"
 STATE_FOLDER: Final = ".durable"
@@ -43,6 +51,9 @@ QUEUE_POLLING_MIN_S: Final = 0.1
 """Source: WebJobs Storage extension, QueuesOptions."""
 HOST_ID_LENGTH_MAX: Final = 32
 """Source: Functions host, HostIdValidator."""
+PYTHON: Final = "python"
+RUNTIME: Final = "FUNCTIONS_WORKER_RUNTIME"
+THREADS: Final = "PYTHON_THREADPOOL_THREAD_COUNT"
 _IDENTITY_MEMBERS: Final = (
     "accountName",
     "blobServiceUri",
@@ -51,7 +62,6 @@ _IDENTITY_MEMBERS: Final = (
     "credential",
     "clientId",
 )
-_SETTING: Final = re.compile(r"%([^%]+)%")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +90,17 @@ def find_root(start: Path) -> Path:
     """The app's folder: the first from here upward that holds host.json or local.settings.json.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: `start` is no folder.
+        PreconditionError: there is none.
     """
     if not start.is_dir():
         raise ConfigError(f"{start} is no folder; name the folder of a function app")
     for folder in (start.resolve(), *start.resolve().parents):
         if (folder / HOST_JSON).exists() or (folder / LOCAL_SETTINGS).exists():
             return folder
-    raise ConfigError(
-        f"Unable to find project root. Expecting to find one of {HOST_JSON}, {LOCAL_SETTINGS} in {start} or above it"
+    raise PreconditionError(
+        f"Unable to find project root. Expecting to find one of {HOST_JSON}, {LOCAL_SETTINGS} in project root: looked "
+        f"in {start.resolve()} and the folders above it; name the folder of a function app, or add a {HOST_JSON}"
     )
 
 
@@ -96,7 +108,7 @@ def _root_if_any(start: Path) -> Path:
     """The app's folder, or, where there is none, the folder itself."""
     try:
         return find_root(start)
-    except ConfigError:
+    except (ConfigError, PreconditionError):
         return start.resolve()
 
 
@@ -112,13 +124,11 @@ def load(
 
     Raises:
         ConfigError: a file, field, setting or flag is wrong; says which, why, and what to do.
+        PreconditionError: there is no app in the folder.
     """
     root = find_root(app) if needs_app else _root_if_any(app)
-    local = _read_local_settings(root)
-    values = {
-        **local.values,
-        **{k: v for k, v in environment.items() if v or k not in local.values},
-    }
+    local = read_local_settings(root)
+    values, notices = merged(local, environment)
     lookup = AppSettings(root=root, values=values)
     host = HostJson(_read_host_json(root), _overrides(values), str(root / HOST_JSON))
     http = _http(host, lookup, local, flags)
@@ -133,7 +143,8 @@ def load(
         parity=_choice(Parity, flags.parity, "--parity"),
         always_replay=flags.always_replay,
         verbose=flags.verbose,
-        log_levels=host.texts("logging.logLevel"),
+        log_levels=host.choices("logging.logLevel", LogLevel),
+        notices=(*notices, *_notices(host, lookup)),
     )
 
 
@@ -144,79 +155,33 @@ def apply_environment(
     target = os.environ if environment is None else environment
     for name, value in settings.app.values.items():
         target[name] = value
-    host = settings.http.website_hostname or f"localhost:{settings.http.port}"
-    target["WEBSITE_HOSTNAME"] = host
+    tell_port(settings, settings.http.port, target)
     target["AzureWebJobsScriptRoot"] = str(settings.app.root)
     target["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
     target["FUNCTIONS_CORETOOLS_ENVIRONMENT"] = "True"
-    target.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
+    target["FUNCTIONS_WORKER_RUNTIME_VERSION"] = (
+        f"{sys.version_info.major}.{sys.version_info.minor}"
+    )
+    target.setdefault("FUNCTIONS_WORKER_RUNTIME", PYTHON)
+    target.setdefault("PYTHON_ENABLE_DEBUG_LOGGING", "1")
 
 
-# --- files --------------------------------------------------------------------------------------------------------
+def tell_port(
+    settings: Settings, port: int, environment: MutableMapping[str, str] | None = None
+) -> None:
+    """Tell user code where the host listens, which is not known before it does if any free port will do."""
+    target = os.environ if environment is None else environment
+    target["WEBSITE_HOSTNAME"] = settings.http.website_hostname or f"localhost:{port}"
 
 
-@dataclass(frozen=True, slots=True)
-class _LocalSettings:
-    values: Mapping[str, str]
-    host: Mapping[str, object]
+# --- parts --------------------------------------------------------------------------------------------------------
 
 
 def _read_host_json(root: Path) -> Mapping[str, object]:
+    """The file; missing or `{}` it stands for the default one."""
     path = root / HOST_JSON
-    if not path.exists():
-        return {"version": "2.0"}
-    return _object(read_json_text(_text(path), str(path)), path)
-
-
-def _read_local_settings(root: Path) -> _LocalSettings:
-    path = root / LOCAL_SETTINGS
-    if not path.exists():
-        return _LocalSettings({}, {})
-    content = _object(read_json_text(_text(path), str(path)), path)
-    if content.get("IsEncrypted") is True:
-        raise ConfigError(
-            f"{path}: IsEncrypted is true, and encrypted settings cannot be read here. Run `func settings decrypt`, "
-            "or set IsEncrypted to false and write the values in plain text"
-        )
-    values = {
-        name: _scalar(value, f"{path}: Values.{name}")
-        for name, value in _object(content.get("Values", {}), path, "Values").items()
-        if value is not None and name
-    }
-    for name, value in _object(
-        content.get("ConnectionStrings", {}), path, "ConnectionStrings"
-    ).items():
-        text = (
-            cast("Mapping[str, object]", value).get("ConnectionString")
-            if isinstance(value, dict)
-            else value
-        )
-        values[f"ConnectionStrings:{name}"] = _scalar(text, f"{path}: ConnectionStrings.{name}")
-    return _LocalSettings(values, _object(content.get("Host", {}), path, "Host"))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error}. It must be a UTF-8 text file"
-        ) from error
-
-
-def _object(value: object, path: Path, member: str = "") -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        what = f"{member} in {path}" if member else str(path)
-        raise ConfigError(f"{what} must be a JSON object, in braces, not {json.dumps(value)[:60]}")
-    return cast("Mapping[str, object]", value)
-
-
-def _scalar(value: object, where: str) -> str:
-    if isinstance(value, bool):
-        return "True" if value else "False"
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise ConfigError(f"{where} must be text, not {json.dumps(value)[:60]}")
+    content = json_object(read_json_file(path), str(path)) if path.exists() else None
+    return content or {"version": "2.0"}
 
 
 def _overrides(values: Mapping[str, str]) -> Mapping[str, str]:
@@ -231,17 +196,18 @@ def _overrides(values: Mapping[str, str]) -> Mapping[str, str]:
     return found
 
 
-# --- parts --------------------------------------------------------------------------------------------------------
-
-
 def _app(host: HostJson, lookup: AppSettings, flags: Flags) -> AppSettings:
     version = host.text("version")
     if version != "2.0":
         raise ConfigError(
             f'{host.where}: "version" must be "2.0", not {json.dumps(version)}; add "version": "2.0"'
         )
-    threads = lookup.get("PYTHON_THREADPOOL_THREAD_COUNT")
-    default = min(THREADS_DEFAULT_MAX, (os.cpu_count() or 1) + 4)
+    runtime = lookup.get(RUNTIME)
+    if runtime and runtime.lower() != PYTHON:
+        raise ConfigError(
+            f"{RUNTIME} is {runtime!r}, and only Python apps run here; set it to {PYTHON} in the Values of "
+            f"{lookup.root / LOCAL_SETTINGS} or in the environment"
+        )
     return replace(
         lookup,
         script_file=_script_file(lookup),
@@ -249,8 +215,29 @@ def _app(host: HostJson, lookup: AppSettings, flags: Flags) -> AppSettings:
         function_timeout=host.timeout(
             "functionTimeout", AppSettings(root=lookup.root).function_timeout
         ),
-        thread_count=int(threads) if threads and threads.isdigit() and int(threads) else default,
+        thread_count=_thread_count(lookup) or min(THREADS_DEFAULT_MAX, (os.cpu_count() or 1) + 4),
     )
+
+
+def _thread_count(lookup: AppSettings) -> int | None:
+    """The number of threads that the app's settings ask for; None if they ask for none or for nonsense."""
+    text = lookup.get(THREADS) or ""
+    return int(text) or None if re.fullmatch(r"[0-9]{1,4}", text) else None
+
+
+def _notices(host: HostJson, lookup: AppSettings) -> tuple[str, ...]:
+    """What is not taken as it is written; the real host says so too, and goes on."""
+    notices: list[str] = []
+    if lookup.get(THREADS) and _thread_count(lookup) is None:
+        notices.append(
+            f"{THREADS} is {lookup.get(THREADS)!r}, which is no whole number of at least 1; the default is used."
+        )
+    path = "extensions.durableTask.extendedSessionsEnabled"
+    if host.flag(path, default=False):
+        notices.append(
+            f"{json_where(host.where, path)} is true; Python apps have no extended sessions, so it is ignored."
+        )
+    return tuple(notices)
 
 
 def _script_file(lookup: AppSettings) -> str:
@@ -263,12 +250,11 @@ def _script_file(lookup: AppSettings) -> str:
     return name
 
 
-def _http(host: HostJson, lookup: AppSettings, local: _LocalSettings, flags: Flags) -> HttpSettings:
+def _http(host: HostJson, lookup: AppSettings, local: LocalSettings, flags: Flags) -> HttpSettings:
     defaults = HttpSettings()
-    lowered = {name.lower(): value for name, value in local.host.items()}
-    port = flags.port if flags.port is not None else lowered.get("localhttpport", defaults.port)
-    address = flags.address or lowered.get("localhttpaddress") or defaults.address
-    cors = flags.cors if flags.cors is not None else lowered.get("cors")
+    port = flags.port if flags.port is not None else local.host.get("localhttpport", defaults.port)
+    address = flags.address or local.host.get("localhttpaddress") or defaults.address
+    cors = flags.cors if flags.cors is not None else local.host.get("cors")
     return HttpSettings(
         address=str(address),
         port=_port(
@@ -279,12 +265,13 @@ def _http(host: HostJson, lookup: AppSettings, local: _LocalSettings, flags: Fla
         else defaults.route_prefix,
         custom_headers=host.texts("extensions.http.customHeaders"),
         cors_origins=tuple(o.strip() for o in str(cors).split(",") if o.strip()) if cors else (),
-        cors_credentials=str(lowered.get("corscredentials", False)).lower() == "true",
+        cors_credentials=str(local.host.get("corscredentials", False)).lower() == "true",
         management_urls=_choice(ManagementUrls, flags.management_urls, "--management-urls"),
         enable_auth=flags.enable_auth,
         use_forwarded_host=host.flag(
             "extensions.durableTask.httpSettings.useForwardedHost", default=False
         ),
+        has_home_page=(lookup.get("AzureWebJobsDisableHomepage") or "").lower() != "true",
         website_hostname=lookup.get("WEBSITE_HOSTNAME") or None,
     )
 
@@ -409,7 +396,7 @@ def _hub_name(host: HostJson, lookup: AppSettings) -> str:
     path = "extensions.durableTask.hubName"
     configured = host.text(path)
     if configured:
-        name = resolve(configured, lookup, json_where(host.where, path))
+        name = resolve_whole(configured, lookup, json_where(host.where, path))
         return validate_hub_name(name, json_where(host.where, path))
     site = lookup.get("WEBSITE_SITE_NAME")
     return sanitise_hub_name(site) if site else HubSettings().hub_name
@@ -417,7 +404,7 @@ def _hub_name(host: HostJson, lookup: AppSettings) -> str:
 
 def _storage(host: HostJson, lookup: AppSettings, flags: Flags) -> StorageSettings:
     store = "extensions.durableTask.storageProvider"
-    named = host.text(f"{store}.connectionName") or host.text(f"{store}.connectionStringName")
+    named = _connection_name(host, lookup, store)
     wanted = flags.storage
     default_path = lookup.root / STATE_FOLDER / "state.db"
     if wanted is not None:
@@ -453,6 +440,15 @@ def _storage(host: HostJson, lookup: AppSettings, flags: Flags) -> StorageSettin
     )
 
 
+def _connection_name(host: HostJson, lookup: AppSettings, store: str) -> str | None:
+    for member in ("connectionName", "connectionStringName"):
+        path = f"{store}.{member}"
+        name = host.text(path)
+        if name:
+            return resolve_settings(name, lookup, json_where(host.where, path))
+    return None
+
+
 def resolve_connection(name: str, lookup: AppSettings) -> StorageSettings | None:
     """The connection that a name stands for, as one string or as an identity-based section; None if there is none."""
     prefixed = name if name.lower().startswith("azurewebjobs") else f"AzureWebJobs{name}"
@@ -474,25 +470,6 @@ def resolve_connection(name: str, lookup: AppSettings) -> StorageSettings | None
         if section:
             return StorageSettings(kind=StorageKind.AZURE, connection=name, service_uris=section)
     return None
-
-
-def resolve(text: str, lookup: AppSettings, where: str) -> str:
-    """Put settings in the place of `%NAME%`.
-
-    Raises:
-        ConfigError: a setting does not exist.
-    """
-
-    def value_of(match: re.Match[str]) -> str:
-        value = lookup.get(match[1])
-        if value is None:
-            raise ConfigError(
-                f"{where}: '%{match[1]}%' does not resolve to a value. Add {match[1]} to the Values of "
-                f"{LOCAL_SETTINGS} or to the environment"
-            )
-        return value
-
-    return _SETTING.sub(value_of, text)
 
 
 def _choice(kind: type[C], value: str | None, flag: str) -> C:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Final, TextIO
 
 from emulator.compose import Host
-from emulator.settings import HttpSettings
+from emulator.host.invoker import current_function
+from emulator.settings import HttpSettings, LogLevel
 
 _COLOURS: Final = {
     logging.DEBUG: "\x1b[32m",
@@ -22,8 +24,19 @@ _COLOURS: Final = {
     logging.CRITICAL: "\x1b[31m",
 }
 _RESET: Final = "\x1b[0m"
-_QUIET_SYSTEM: Final = ("emulator", "azure", "aiohttp", "asyncio")
-_ALWAYS: Final = frozenset({"function_executing", "function_executed", "function_user_error"})
+_SYSTEM_LOGGERS: Final = ("emulator", "bindings", "azurite", "azure", "aiohttp", "asyncio")
+_SYSTEM_CATEGORIES: Final = ("host.", "worker.", "microsoft.azure.webjobs.")
+_INVOCATIONS: Final = frozenset({"function_executing", "function_executed", "function_user_error"})
+_DURABLE: Final = ("emulator.engine", "emulator.hub", "emulator.storage", "emulator.core")
+_NUMBERS: Final = {
+    LogLevel.TRACE: 5,
+    LogLevel.DEBUG: logging.DEBUG,
+    LogLevel.INFORMATION: logging.INFO,
+    LogLevel.WARNING: logging.WARNING,
+    LogLevel.ERROR: logging.ERROR,
+    LogLevel.CRITICAL: logging.CRITICAL,
+    LogLevel.NONE: logging.CRITICAL + 1,
+}
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -50,32 +63,64 @@ class ConsoleFormatter(logging.Formatter):
         return f"{_COLOURS.get(level, '')}{line}{_RESET}" if self._colour else line
 
 
-class SystemFilter(logging.Filter):
-    """Hides what the host says of itself below warnings, unless asked for; users' own lines pass."""
+def category_of(record: logging.LogRecord) -> str:
+    """The category under which host.json's `logging.logLevel` knows a line. Source: reference functions-host.md 5.2."""
+    if getattr(record, "event", None) in _INVOCATIONS:
+        return f"Function.{getattr(record, 'function', '')}"
+    if record.name.partition(".")[0] in _SYSTEM_LOGGERS:
+        return "Host.Triggers.DurableTask" if record.name.startswith(_DURABLE) else "Host.General"
+    function = current_function.get()
+    return f"Function.{function}.User" if function else record.name
 
-    def __init__(self, *, verbose: bool) -> None:
-        """Choose."""
+
+class CategoryFilter(logging.Filter):
+    """Shows users' own lines from Information on and the host's from Warning on, unless host.json says otherwise."""
+
+    def __init__(self, levels: Mapping[str, LogLevel], *, verbose: bool) -> None:
+        """Take `logging.logLevel`; `verbose` shows the host's lines from Information on."""
         super().__init__()
-        self._verbose = verbose
+        self._levels = {name.lower(): _NUMBERS[level] for name, level in levels.items()}
+        default = self._levels.pop("default", None)
+        self._user = logging.INFO if default is None else default
+        self._system = (
+            (logging.INFO if verbose else logging.WARNING) if default is None else default
+        )
+
+    @property
+    def lowest(self) -> int:
+        """The level below which nothing is shown."""
+        return min(self._user, self._system, *self._levels.values())
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is shown."""
-        if record.levelno >= logging.WARNING or self._verbose:
-            return True
-        if getattr(record, "event", None) in _ALWAYS:
-            return True
-        return not record.name.split(".")[0].startswith(_QUIET_SYSTEM)
+        return record.levelno >= self._threshold(category_of(record).lower())
+
+    def _threshold(self, category: str) -> int:
+        prefix = max((p for p in self._levels if category.startswith(p)), key=len, default=None)
+        if prefix is not None:
+            return self._levels[prefix]
+        return self._system if category.startswith(_SYSTEM_CATEGORIES) else self._user
 
 
-def configure_logging(*, verbose: bool, stream: TextIO | None = None) -> None:
-    """Send all log lines to standard output."""
+def configure_logging(
+    *,
+    verbose: bool,
+    levels: Mapping[str, LogLevel] | None = None,
+    stream: TextIO | None = None,
+) -> None:
+    """Send all log lines to standard output.
+
+    Args:
+        levels: `logging.logLevel` of host.json, by category or prefix of one.
+    """
     target = stream if stream is not None else sys.stdout
+    chosen = CategoryFilter(levels or {}, verbose=verbose)
     handler = logging.StreamHandler(target)
     handler.setFormatter(ConsoleFormatter(colour=target.isatty()))
-    handler.addFilter(SystemFilter(verbose=verbose))
+    handler.addFilter(chosen)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(chosen.lowest)
     logging.getLogger("azure").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
@@ -91,7 +136,7 @@ def describe(host: Host) -> str:
     for function in host.app.functions:
         if function.name not in served and function.spec.trigger.kind != "httptrigger":
             lines += [f"\t{function.name}: {function.spec.trigger.type}", ""]
-    lines += [f"Function {name} is disabled." for name in host.app.disabled]
+    lines += [f"Function {spec.name} is disabled." for spec in host.app.disabled]
     lines += [f"Task hub:   {host.settings.hub.hub_name} on {host.storage.description}"]
     lines += [f"Management: {host.links.base}/instances", ""]
     if not host.settings.verbose:

@@ -2,6 +2,7 @@
 
 EmulatorError
   ConfigError             a file, field, flag or setting is wrong: print it, exit code 2
+  PreconditionError       what a start needs is not there, such as a free port: print it, exit code 1
   StorageError            the store refused or failed
     TransientStorageError   back off and try again; nothing is known to be lost
     NotFoundError           the caller decides what absence means
@@ -31,6 +32,10 @@ class EmulatorError(Exception):
 
 class ConfigError(EmulatorError):
     """The configuration is wrong."""
+
+
+class PreconditionError(EmulatorError):
+    """Something that a start needs is not there. Source of the exit code: Core Tools."""
 
 
 class StorageError(EmulatorError):

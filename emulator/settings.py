@@ -43,6 +43,18 @@ class Parity(StrEnum):
     STRICT = "strict"
 
 
+class LogLevel(StrEnum):
+    """Thresholds of `logging.logLevel`, lowest first."""
+
+    TRACE = "Trace"
+    DEBUG = "Debug"
+    INFORMATION = "Information"
+    WARNING = "Warning"
+    ERROR = "Error"
+    CRITICAL = "Critical"
+    NONE = "None"
+
+
 class OverridableStates(StrEnum):
     """Which existing instances a start with the same id may replace."""
 
@@ -143,6 +155,8 @@ class HttpSettings:
     management_urls: ManagementUrls = ManagementUrls.AUTO
     enable_auth: bool = False
     use_forwarded_host: bool = False
+    has_home_page: bool = True
+    """False under AzureWebJobsDisableHomepage."""
     website_hostname: str | None = None
     """WEBSITE_HOSTNAME; None means `localhost:<port>`."""
     max_body_bytes: int = 104_857_600
@@ -163,11 +177,14 @@ class AppSettings:
     """App settings as the app sees them: environment over local.settings.json. Looked up without case."""
 
     def get(self, name: str) -> str | None:
-        """A setting by name: exact first, then without case."""
+        """A setting by name: exact first, then without case, then with `__` for each `:`."""
         if name in self.values:
             return self.values[name]
         lowered = name.lower()
-        return next((v for k, v in self.values.items() if k.lower() == lowered), None)
+        value = next((v for k, v in self.values.items() if k.lower() == lowered), None)
+        if value is None and ":" in name:
+            return self.get(name.replace(":", "__"))
+        return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,5 +204,7 @@ class Settings:
     sticky_sessions_max: int = 1000
     """Orchestrators kept alive between episodes."""
     verbose: bool = False
-    log_levels: Mapping[str, str] = field(default_factory=dict[str, str])
-    """`logging.logLevel` of host.json."""
+    log_levels: Mapping[str, LogLevel] = field(default_factory=dict[str, LogLevel])
+    """`logging.logLevel` of host.json, by category or prefix of one."""
+    notices: tuple[str, ...] = ()
+    """What was passed over or changed while the settings were read, for people."""

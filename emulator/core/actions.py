@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from emulator.core.entity_messages import EntityId
 from emulator.core.instant import Instant
 
 
@@ -92,18 +91,6 @@ class SignalEntity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LockEntities:
-    """Lock entities and wait until all are locked; in any order, duplicates count once. Never empty."""
-
-    entities: tuple[EntityId, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseEntities:
-    """Give up all locks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CallHttp:
     """Make an HTTP request; `request` is the JSON text of the activity's message input.
 
@@ -146,8 +133,6 @@ Action = (
     | WaitForEvent
     | CallEntity
     | SignalEntity
-    | LockEntities
-    | ReleaseEntities
     | CallHttp
     | WhenAll
     | WhenAny

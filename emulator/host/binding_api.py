@@ -160,6 +160,10 @@ class BindingRegistry(Protocol):
         """
         ...
 
+    def accepts(self, spec: BindingSpec, annotation: type) -> bool:
+        """Whether a parameter of this class can hold the binding's value; for outputs, whether it can be put out."""
+        ...
+
     def input_source(
         self, spec: BindingSpec, annotation: object, services: Services
     ) -> InputSource:
@@ -200,6 +204,10 @@ class UserFunctionError(AppError):
         super().__init__(text)
         self.text = text
         self.stack = stack
+
+
+class FunctionLoadError(AppError):
+    """A function was called that could not be loaded; the message is the one that the start printed."""
 
 
 class FunctionTimeoutError(AppError):

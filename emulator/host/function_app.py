@@ -11,6 +11,11 @@ from emulator.host.binding_api import BindingSpec, Direction, TriggerKind
 from emulator.host.retry_policy import RetryPolicy
 
 
+def name_order(name: str) -> str:
+    """Sort key of function names: ordinal without case, which puts _ behind the letters."""
+    return name.upper()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionSpec:
     """A function as it is declared, before its code is looked at."""
@@ -81,7 +86,8 @@ class FunctionApp:
     root: Path
     functions: tuple[LoadedFunction, ...]
     failures: tuple[FunctionFailure, ...] = ()
-    disabled: tuple[str, ...] = ()
+    """Of both kinds: put aside before its code was looked at, or listed among the functions, where each call fails."""
+    disabled: tuple[FunctionSpec, ...] = ()
     warnings: tuple[str, ...] = ()
     source: object = None
     """The SDK's app object of the v2 model."""

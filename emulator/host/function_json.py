@@ -10,10 +10,11 @@ from typing import Final, cast
 from emulator.errors import ConfigError
 from emulator.host.binding_api import BindingSpec, Direction
 from emulator.host.function_app import FunctionSpec
-from emulator.host.host_json import read_json_text
+from emulator.host.host_json import json_object, read_json_file
 
 FILE: Final = "function.json"
 DEFAULT_SCRIPT: Final = "__init__.py"
+OLD_SCRIPT: Final = "run.py"
 DEFAULT_ENTRY_POINT: Final = "main"
 _FUNCTION_NAME: Final = re.compile(r"[a-z][a-z0-9_\-]{0,127}", re.IGNORECASE)
 _BINDING_NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,127}|\$return")
@@ -26,14 +27,7 @@ def read_function_json(folder: Path) -> FunctionSpec:
         ConfigError: it is no JSON, or a member is missing or wrong; names the file and the cure.
     """
     path = folder / FILE
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-    content = read_json_text(text, str(path))
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} must be a JSON object, in braces")
-    members = _lowered(cast("dict[str, object]", content))
+    members = _lowered(json_object(read_json_file(path), str(path)))
     items = members.get("bindings")
     if not isinstance(items, list) or not items:
         raise ConfigError(f'{path}: "bindings" must be a list with at least a trigger')
@@ -112,8 +106,9 @@ def _script(folder: Path, members: Mapping[str, object], path: Path) -> Path:
     if named:
         script = folder / str(named)
     else:
-        others = [item for item in folder.glob("*.py") if item.is_file()]
-        script = others[0] if len(others) == 1 else folder / DEFAULT_SCRIPT
+        scripts = {item.name.lower(): item for item in folder.glob("*.py") if item.is_file()}
+        only = next(iter(scripts.values())) if len(scripts) == 1 else None
+        script = only or scripts.get(OLD_SCRIPT) or folder / DEFAULT_SCRIPT
     if not script.exists():
         raise ConfigError(
             f'{path}: the script {script} does not exist; correct "scriptFile" or add the file'

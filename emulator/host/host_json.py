@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Final, TypeVar, cast
 
 from emulator.errors import ConfigError
@@ -37,6 +38,33 @@ def read_json_text(text: str, where: str) -> object:
         raise ConfigError(
             f"{where}, line {error.lineno}, column {error.colno}: {error.msg}. The line is: {line[:80]}"
         ) from error
+
+
+def read_json_file(path: Path) -> object:
+    """Read a UTF-8 file of JSON with comments and trailing commas.
+
+    Raises:
+        ConfigError: it cannot be read or is no JSON.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error}. It must be a UTF-8 text file"
+        ) from error
+    return read_json_text(text, str(path))
+
+
+def json_object(value: object, where: str) -> Mapping[str, object]:
+    """A value that must be an object.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not isinstance(value, dict):
+        shown = json.dumps(value)[:60]
+        raise ConfigError(f"{where} must be a JSON object, in braces, not {shown}")
+    return cast("Mapping[str, object]", value)
 
 
 def _blank(match: re.Match[str]) -> str:
@@ -159,19 +187,37 @@ class HostJson:
             ConfigError: it is none of them.
         """
         value = self.text(path)
-        if value is None:
-            return default
-        for word in type(default):
+        return default if value is None else self._word(path, value, type(default))
+
+    def choices(self, path: str, words: type[S]) -> Mapping[str, S]:
+        """An object whose members are each one of a few words.
+
+        Raises:
+            ConfigError: it is no object, or a member is none of them.
+        """
+        return {
+            name: self._word(f"{path}.{name}", value, words)
+            for name, value in self.texts(path).items()
+        }
+
+    def _word(self, path: str, value: str, words: type[S]) -> S:
+        for word in words:
             if word.value.lower() == value.lower():
                 return word
-        raise self._wrong(path, value, " or ".join(str(word) for word in type(default)))
+        raise self._wrong(path, value, " or ".join(str(word) for word in words))
 
     def texts(self, path: str) -> Mapping[str, str]:
-        """An object whose members are texts; empty if it is missing."""
+        """An object whose members are texts; empty if it is missing.
+
+        Raises:
+            ConfigError: it is no object.
+        """
         value = self._get(path)
         found: dict[str, str] = {}
         if isinstance(value, dict):
             found.update({k: str(v) for k, v in cast("dict[str, object]", value).items()})
+        elif value is not MISSING and value is not None:
+            raise self._wrong(path, value, "an object, in braces")
         prefix = f"{path.lower()}."
         for name, text in self._overrides.items():
             if name.startswith(prefix):

@@ -7,18 +7,36 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, cast
 
 from emulator.errors import ConfigError
-from emulator.host.binding_api import BindingRegistry, BindingSpec, TriggerKind
-from emulator.host.function_app import FunctionApp, FunctionFailure, FunctionSpec, LoadedFunction
+from emulator.host.binding_api import (
+    BindingRegistry,
+    BindingSpec,
+    FunctionLoadError,
+    TriggerKind,
+)
+from emulator.host.expressions import resolve_settings
+from emulator.host.function_app import (
+    FunctionApp,
+    FunctionFailure,
+    FunctionSpec,
+    LoadedFunction,
+    name_order,
+)
 from emulator.host.function_json import FILE, check_spec, read_binding, read_function_json
 from emulator.host.loader import import_script, load_entry_point
+from emulator.host.retry_policy import read_policy
 from emulator.host.signature import check_signature
 from emulator.settings import AppSettings
 
 _SKIPPED: Final = frozenset({"__pycache__", "node_modules"})
 _TRUE: Final = frozenset({"1", "true"})
+
+
+Loader = Callable[[FunctionSpec], LoadedFunction]
+"""Makes a runnable function of a declaration; a ConfigError says why it cannot."""
 
 
 @dataclass(slots=True)
@@ -27,39 +45,45 @@ class _Found:
 
     functions: list[LoadedFunction] = field(default_factory=list[LoadedFunction])
     failures: list[FunctionFailure] = field(default_factory=list[FunctionFailure])
-    disabled: list[str] = field(default_factory=list[str])
+    disabled: list[FunctionSpec] = field(default_factory=list[FunctionSpec])
     warnings: list[str] = field(default_factory=list[str])
+    names: set[str] = field(default_factory=set[str])
+    """Of all that is declared, in lower case."""
 
 
 def load_app(settings: AppSettings, registry: BindingRegistry) -> FunctionApp:
     """Find and load everything.
 
-    A fault of one function puts that function aside; a fault of a v2 app's script is one of the whole app.
+    A fault of one declaration puts that function aside. A v1 function whose code cannot be loaded is there, and each
+    call of it fails; a fault of a v2 app's code is one of the whole app.
 
     Raises:
         ConfigError: the v2 script cannot be imported or indexed.
     """
     script = settings.root / settings.script_file
+    source, declared = (
+        _declared_in(script, settings.root, registry) if script.exists() else (None, [])
+    )
+    folders = tuple(_function_folders(settings.root))
     found = _Found()
-    source: object = None
-    if script.exists():
-        source, declared = _declared_in(script, settings.root)
-        for spec, function in declared:
-            _add(found, settings, registry, spec, partial(_given, function))
-    if not found.functions and not found.failures:
-        for folder in _function_folders(settings.root):
+    for function in declared:
+        _add(found, settings, registry, function.spec, partial(_with_spec, function))
+    if not declared:
+        for folder in folders:
             _add_folder(found, settings, registry, folder)
-    elif any(_function_folders(settings.root)):
+    elif folders:
+        names = ", ".join(folder.name for folder in folders)
         found.warnings.append(
-            f"{script.name} and function.json folders are both there; the folders are ignored. Some functions may "
-            "not be indexed"
+            "Detected mixed function app. Some functions may not be indexed - "
+            f"{names}: {script.name} is there, so folders with a {FILE} are ignored; remove the one or the others"
         )
     _check_durable_names(found)
+    _check_allow_list(found, settings)
     return FunctionApp(
         root=settings.root,
-        functions=tuple(sorted(found.functions, key=lambda f: f.name.lower())),
-        failures=tuple(sorted(found.failures, key=lambda f: f.name.lower())),
-        disabled=tuple(sorted(found.disabled)),
+        functions=tuple(sorted(found.functions, key=lambda f: name_order(f.name))),
+        failures=tuple(sorted(found.failures, key=lambda f: name_order(f.name))),
+        disabled=tuple(sorted(found.disabled, key=lambda spec: name_order(spec.name))),
         warnings=tuple(found.warnings),
         source=source,
     )
@@ -73,26 +97,29 @@ def _add(
     settings: AppSettings,
     registry: BindingRegistry,
     spec: FunctionSpec,
-    load: Callable[[], Callable[..., Any]],
+    load: Loader,
 ) -> None:
+    found.names.add(spec.name.lower())
     if settings.functions is not None and spec.name.lower() not in map(
         str.lower, settings.functions
     ):
-        return
-    if _is_disabled(settings, spec.name):
-        found.disabled.append(spec.name)
         return
     try:
         check_spec(spec, str(spec.script))
         _check_unique(found, spec)
         _check_bindings(spec, registry)
+        if _is_disabled(settings, spec.name):
+            found.disabled.append(spec)
+            return
         resolved = _resolved(spec, settings)
         _check_members(resolved, registry)
-        found.functions.append(check_signature(resolved, load()))
+        retry = read_policy(spec.retry, str(spec.script))
     except ConfigError as error:
-        message = f"The '{spec.name}' function is in error: {error}"
-        found.failures.append(FunctionFailure(name=spec.name, message=message, spec=spec))
+        found.failures.append(
+            _failure(spec.name, f"The '{spec.name}' function is in error: {error}", spec)
+        )
         return
+    found.functions.append(replace(_loaded(found, resolved, load), retry=retry))
     found.warnings.extend(
         f"the binding name {b.name!r} of function {spec.name!r} has an underscore: it works here, but Azure refuses "
         "such a function"
@@ -101,8 +128,39 @@ def _add(
     )
 
 
-def _given(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function
+def _loaded(found: _Found, spec: FunctionSpec, load: Loader) -> LoadedFunction:
+    """The function, or one in its place that says why it could not be loaded."""
+    try:
+        return load(spec)
+    except ConfigError as error:
+        message = f"Worker failed to load function: '{spec.name}': {error}"
+        found.failures.append(_failure(spec.name, message, spec))
+        return LoadedFunction(
+            spec=spec, callable=_raising(message), is_async=False, wants_context=False
+        )
+
+
+def _raising(message: str) -> Callable[..., Any]:
+    def fail(*_: object, **__: object) -> object:
+        raise FunctionLoadError(message)
+
+    return fail
+
+
+def _failure(name: str, message: str, spec: FunctionSpec | None = None) -> FunctionFailure:
+    return FunctionFailure(name=name, message=message, spec=spec)
+
+
+def _with_spec(function: LoadedFunction, spec: FunctionSpec) -> LoadedFunction:
+    return replace(function, spec=spec)
+
+
+def _check_allow_list(found: _Found, settings: AppSettings) -> None:
+    unknown = [name for name in settings.functions or () if name.lower() not in found.names]
+    if unknown:
+        found.warnings.append(
+            f"--functions, or the functions of host.json, name {', '.join(unknown)}, which the app does not have"
+        )
 
 
 def _is_disabled(settings: AppSettings, name: str) -> bool:
@@ -141,7 +199,7 @@ def _check_durable_names(found: _Found) -> None:
     """Two functions of one durable name and kind: the later one, by name, is in error."""
     kinds = (TriggerKind.ORCHESTRATION, TriggerKind.ACTIVITY, TriggerKind.ENTITY)
     seen: dict[tuple[str, str], str] = {}
-    for function in sorted(found.functions, key=lambda f: f.name.lower()):
+    for function in sorted(found.functions, key=lambda f: name_order(f.name)):
         kind = function.spec.trigger.kind
         if kind not in kinds:
             continue
@@ -152,9 +210,7 @@ def _check_durable_names(found: _Found) -> None:
                 f"The '{function.name}' function is in error: {function.spec.script}: its durable name "
                 f"{function.spec.durable_name!r} is that of function '{seen[key]}'; rename one"
             )
-            found.failures.append(
-                FunctionFailure(name=function.name, message=message, spec=function.spec)
-            )
+            found.failures.append(_failure(function.name, message, function.spec))
         seen.setdefault(key, function.name)
 
 
@@ -164,30 +220,20 @@ def _resolved(spec: FunctionSpec, settings: AppSettings) -> FunctionSpec:
     Raises:
         ConfigError: a setting does not exist.
     """
-    return replace(spec, bindings=tuple(_resolved_binding(b, settings) for b in spec.bindings))
+    where = str(spec.script)
+    return replace(
+        spec, bindings=tuple(_resolved_binding(b, settings, where) for b in spec.bindings)
+    )
 
 
-def _resolved_binding(binding: BindingSpec, settings: AppSettings) -> BindingSpec:
-    properties: dict[str, object] = {}
-    for name, value in binding.properties.items():
-        text = value if isinstance(value, str) and "%" in value and name != "route" else None
-        properties[name] = value if text is None else _resolve(text, settings)
+def _resolved_binding(binding: BindingSpec, settings: AppSettings, where: str) -> BindingSpec:
+    def resolved(name: str, value: object) -> object:
+        if not isinstance(value, str) or "%" not in value or name == "route":
+            return value
+        return resolve_settings(value, settings, f"{where}: binding {binding.name!r}, {name}")
+
+    properties = {name: resolved(name, value) for name, value in binding.properties.items()}
     return replace(binding, properties=properties)
-
-
-def _resolve(text: str, settings: AppSettings) -> str:
-    parts = text.split("%")
-    if len(parts) % 2 == 0:
-        raise ConfigError(f"{text!r} has an odd %; write %NAME%")
-    for index in range(1, len(parts), 2):
-        value = settings.get(parts[index])
-        if value is None:
-            raise ConfigError(
-                f"'%{parts[index]}%' does not resolve to a value. Add {parts[index]} to the Values of "
-                "local.settings.json or to the environment"
-            )
-        parts[index] = value
-    return "".join(parts)
 
 
 # --- v1 -----------------------------------------------------------------------------------------------------------
@@ -206,22 +252,37 @@ def _add_folder(
     try:
         spec = read_function_json(folder)
     except ConfigError as error:
+        found.names.add(folder.name.lower())
         message = f"The '{folder.name}' function is in error: {error}"
-        found.failures.append(FunctionFailure(name=folder.name, message=message))
+        found.failures.append(_failure(folder.name, message))
         return
-    _add(found, settings, registry, spec, lambda: load_entry_point(spec, settings.root))
+
+    def load(resolved: FunctionSpec) -> LoadedFunction:
+        return check_signature(resolved, load_entry_point(resolved, settings.root), registry)
+
+    _add(found, settings, registry, spec, load)
 
 
 # --- v2 -----------------------------------------------------------------------------------------------------------
 
 
 def _declared_in(
-    script: Path, root: Path
-) -> tuple[object, list[tuple[FunctionSpec, Callable[..., Any]]]]:
-    """The SDK's app object, and its functions."""
+    script: Path, root: Path, registry: BindingRegistry
+) -> tuple[object, list[LoadedFunction]]:
+    """The SDK's app object, and what it declares as the worker indexes it: all of it, or nothing."""
+    try:
+        source = _app_in(import_script(script, root), script)
+        return source, [
+            check_signature(_spec_of(f, script, root), f.get_user_function(), registry)
+            for f in _functions_of(source, script)
+        ]
+    except ConfigError as error:
+        raise ConfigError(f"Worker failed to index functions: {error}") from error
+
+
+def _app_in(module: ModuleType, script: Path) -> object:
     from azure.functions import FunctionRegister
 
-    module = import_script(script, root)
     apps = [
         (name, value) for name, value in vars(module).items() if isinstance(value, FunctionRegister)
     ]
@@ -236,11 +297,14 @@ def _declared_in(
             f"More than one {type(apps[0][1]).__name__} or other top level function app instances are defined in "
             f"{script}: {names}. Keep one, and use Blueprints for the others"
         )
+    return apps[0][1]
+
+
+def _functions_of(source: Any, script: Path) -> list[Any]:  # noqa: ANN401 - the SDK's app
     try:
-        functions: list[Any] = cast(Any, apps[0][1]).get_functions()
+        return cast("list[Any]", source.get_functions())
     except Exception as error:
         raise ConfigError(f"{script}: {error}") from error
-    return apps[0][1], [(_spec_of(f, script, root), f.get_user_function()) for f in functions]
 
 
 def _spec_of(function: Any, script: Path, root: Path) -> FunctionSpec:  # noqa: ANN401 - the SDK's Function

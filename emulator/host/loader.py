@@ -39,7 +39,7 @@ def import_script(script: Path, root: Path) -> types.ModuleType:
     sys.modules.pop(name, None)
     try:
         return _load(name, script)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(import_failure(script, error, root)) from error
 
 
@@ -64,7 +64,7 @@ def load_entry_point(spec: FunctionSpec, root: Path) -> Callable[..., Any]:
     name = ".".join([PACKAGE, *parts])
     try:
         module = importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(import_failure(spec.script, error, root)) from error
     found: Callable[..., Any] | None = getattr(module, spec.entry_point, None)
     if not callable(found):

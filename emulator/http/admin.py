@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, cast
 
 from emulator.core.json_text import compact
 from emulator.host.binding_api import ByHand
-from emulator.host.function_app import FunctionApp, LoadedFunction
+from emulator.host.function_app import FunctionApp, FunctionSpec, name_order
 from emulator.http.functions import REASON, InvokerLike, RouteTable
 from emulator.http.key_routes import KeyRoutes
 from emulator.http.messages import ApiRequest, ApiResponse, answer, empty
@@ -51,6 +51,9 @@ class AdminApi:
             is_ready: whether leases and listeners are up.
         """
         self._app = app
+        enabled = (function.spec for function in app.functions)
+        self._specs = sorted((*enabled, *app.disabled), key=lambda spec: name_order(spec.name))
+        self._disabled = frozenset(spec.name for spec in app.disabled)
         self._routes = {r.function.name: r for r in table.routes}
         self._failures = {f.name.lower(): f.message for f in (*app.failures, *table.failures)}
         self._invoker = invoker
@@ -69,10 +72,10 @@ class AdminApi:
             case ("GET", ["host", "status"]):
                 return answer(200, self._status())
             case ("GET", ["functions"]):
-                return answer(200, [self._describe(f, request) for f in self._app.functions])
-            case ("GET", ["functions", _]):
-                function = self._app.find(segments[1])
-                return answer(200, self._describe(function, request)) if function else empty(404)
+                return answer(200, [self._describe(spec, request) for spec in self._specs])
+            case ("GET", ["functions", name]):
+                spec = next((s for s in self._specs if s.name.lower() == name), None)
+                return answer(200, self._describe(spec, request)) if spec else empty(404)
             case ("GET", ["functions", name, "status"]):
                 return self._function_status(name)
             case ("POST", ["functions", _]):
@@ -107,23 +110,23 @@ class AdminApi:
     def _function_status(self, name: str) -> ApiResponse:
         if name in self._failures:
             return answer(200, {"errors": [self._failures[name]]})
-        return answer(200, {}) if self._app.find(name) else empty(404)
+        known = any(spec.name.lower() == name for spec in self._specs)
+        return answer(200, {}) if known else empty(404)
 
-    def _describe(self, function: LoadedFunction, request: ApiRequest) -> dict[str, object]:
-        spec = function.spec
-        route = self._routes.get(function.name)
+    def _describe(self, spec: FunctionSpec, request: ApiRequest) -> dict[str, object]:
+        route = self._routes.get(spec.name)
         bindings = [dict(b.properties) for b in spec.bindings]
         return {
-            "name": function.name,
+            "name": spec.name,
             "script_root_path_href": None,
             "script_href": None,
             "config_href": None,
             "test_data_href": None,
-            "href": f"{request.origin}/admin/functions/{function.name}",
+            "href": f"{request.origin}/admin/functions/{spec.name}",
             "invoke_url_template": f"{request.origin}/{route.path}".lower() if route else None,
             "language": "python",
             "config": {
-                "name": function.name,
+                "name": spec.name,
                 "entryPoint": spec.entry_point,
                 "scriptFile": spec.script.name,
                 "language": "python",
@@ -132,7 +135,7 @@ class AdminApi:
             },
             "files": None,
             "test_data": None,
-            "isDisabled": False,
+            "isDisabled": spec.name in self._disabled,
             "isDirect": False,
             "isProxy": False,
         }

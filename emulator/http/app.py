@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from aiohttp import web
 
-from emulator.errors import ConfigError
+from emulator.errors import ConfigError, PreconditionError
 from emulator.http.admin import HOME, AdminApi
 from emulator.http.functions import HttpFunctions, HttpRoute
 from emulator.http.gate import Gate, Level, level_of
@@ -24,6 +24,7 @@ _log = get_logger(__name__)
 SHUTDOWN_S: Final = 2.0
 PING: Final = "/admin/host/ping"
 """Answers without a key."""
+EXTENSIONS: Final = "/runtime/webhooks/"
 _WEBHOOK_METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS"})
 
 
@@ -77,7 +78,8 @@ class HttpServer:
         """Open the public listener.
 
         Raises:
-            ConfigError: the port is taken or the address is not one of this machine's.
+            PreconditionError: the port is taken.
+            ConfigError: the address is not one of this machine's.
         """
         try:
             self.port = await self._listen(
@@ -85,7 +87,7 @@ class HttpServer:
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise ConfigError(
+                raise PreconditionError(
                     f"Port {self._settings.port} is unavailable. Close the process using that port, or specify "
                     "another port using --port [-p]."
                 ) from error
@@ -137,6 +139,8 @@ class HttpServer:
                 if refused is not None:
                     return refused
                 return await self._manage(request, path[len(prefix) :], prefix)
+        if lowered.startswith(EXTENSIONS):
+            return web.Response(status=404)
         if lowered.startswith("/admin/"):
             level = Level.ANONYMOUS if lowered == PING else Level.ADMIN
             refused = await self._refusal(request, level)
@@ -151,7 +155,7 @@ class HttpServer:
             refused = await self._refusal(request, level, trigger.name)
             return await self._call(request, *found) if refused is None else refused
         if path in ("", "/") and request.method == "GET":
-            return web.Response(text=HOME, content_type="text/html")
+            return self._home()
         return web.Response(status=404)
 
     async def _refusal(
@@ -163,6 +167,11 @@ class HttpServer:
         query = Query(_raw_query(request))
         status = await self._gate.refusal(level, headers, query, function=function)
         return None if status is None else web.Response(status=status)
+
+    def _home(self) -> web.Response:
+        if not self._settings.has_home_page:
+            return web.Response(status=204)
+        return web.Response(text=HOME, content_type="text/html")
 
     async def _handle_rpc(self, request: web.Request) -> web.StreamResponse:
         path = _raw_path(request)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
-from urllib.parse import unquote
 
 from emulator.errors import AppError, ConfigError
 from emulator.host.binding_api import InvocationResult, TriggerKind
 from emulator.host.function_app import FunctionApp, FunctionFailure, LoadedFunction
-from emulator.http.routes import Template, compile_template
+from emulator.http.routes import Template, compile_template, decode_segments
+from emulator.log import fields, get_logger
 
+_log = get_logger(__name__)
 _RESERVED: Final = ("admin", "runtime")
 REASON: Final = "This function was programmatically called via the host APIs."
 
@@ -27,6 +28,9 @@ class HttpRoute:
     function: LoadedFunction
     template: Template
     methods: frozenset[str]
+    """In capitals."""
+    declared_methods: frozenset[str]
+    """As they are written."""
 
     @property
     def path(self) -> str:
@@ -50,6 +54,8 @@ class RouteTable:
 
     routes: tuple[HttpRoute, ...]
     failures: tuple[FunctionFailure, ...]
+    warnings: tuple[str, ...] = ()
+    """What works here and not on Azure."""
 
     def find(self, method: str, path: str) -> tuple[HttpRoute, dict[str, str]] | None:
         """The function for a request, with its route parameters; None if there is none.
@@ -57,7 +63,7 @@ class RouteTable:
         Args:
             path: raw path without its query, percent-encoded.
         """
-        decoded = unquote(path, errors="replace").strip("/")
+        decoded = decode_segments(path)
         for route in self.routes:
             if route.methods and method not in route.methods:
                 continue
@@ -81,34 +87,52 @@ def build_routes(app: FunctionApp, prefix: str) -> RouteTable:
             failures.append(
                 FunctionFailure(name=function.name, message=message, spec=function.spec)
             )
-    return RouteTable(routes=tuple(routes), failures=tuple(failures))
+    warnings = tuple(_slash_warning(route, prefix) for route in routes if _has_slash(route, prefix))
+    return RouteTable(routes=tuple(routes), failures=tuple(failures), warnings=warnings)
+
+
+def _has_slash(route: HttpRoute, prefix: str) -> bool:
+    return bool(prefix) and (route.function.spec.trigger.text("route") or "").startswith("/")
+
+
+def _slash_warning(route: HttpRoute, prefix: str) -> str:
+    return (
+        f"the route of function {route.function.name!r} begins with a slash: it works here, but on Azure no app with "
+        f'such a route starts; remove the slash, or set "routePrefix" to "" instead of {prefix!r} in host.json'
+    )
 
 
 def _route(function: LoadedFunction, prefix: str) -> HttpRoute:
     trigger = function.spec.trigger
     where = f"function {function.name!r} ({function.spec.script})"
-    configured = trigger.text("route")
-    route = function.name if configured is None else configured
-    if route.strip("/").lower().split("/")[0] in _RESERVED:
+    route = trigger.text("route") or function.name
+    if route.strip("/").lower().startswith(_RESERVED):
         raise ConfigError(
-            f"{where}: The specified route conflicts with one or more built in routes; do not begin it with "
-            "admin or runtime"
+            f"{where}: The specified route conflicts with one or more built in routes. Its text {route!r} must not "
+            "begin with admin or runtime"
         )
     template = compile_template(f"{prefix}/{route.lstrip('/')}" if prefix else route, where)
     methods = trigger.properties.get("methods")
     names = cast("Sequence[object]", methods) if isinstance(methods, list | tuple) else ()
+    declared = frozenset(str(name) for name in names)
     return HttpRoute(
-        function=function, template=template, methods=frozenset(str(m).upper() for m in names)
+        function=function,
+        template=template,
+        methods=frozenset(map(str.upper, declared)),
+        declared_methods=declared,
     )
 
 
 def _check_conflicts(route: HttpRoute, others: Sequence[HttpRoute]) -> None:
+    """Refuse a route that another has. Methods are compared as they are written, as the host does."""
+    mine = route.declared_methods
     for other in others:
         same = other.path.strip("/").lower() == route.path.strip("/").lower()
-        overlap = not other.methods or not route.methods or other.methods & route.methods
-        if same and overlap:
+        theirs = other.declared_methods
+        if same and (not mine or not theirs or mine & theirs):
             raise ConfigError(
-                f"The route specified conflicts with the route defined by function '{other.function.name}'."
+                f"The route specified conflicts with the route defined by function '{other.function.name}'. Both "
+                f"answer {route.path!r} ({route.function.spec.script}); change the route or the methods of one"
             )
 
 
@@ -164,8 +188,19 @@ class HttpFunctions:
         )
         try:
             result = await self._invoker.invoke(route.function, value, reason=REASON)
+        except AppError:
+            return None
+        try:
             return self._response(route.function, result)
-        except (AppError, TypeError):
+        except (TypeError, ValueError) as error:
+            spec = route.function.spec
+            _log.error(
+                "Function '%s' (%s) gave no HTTP response: %s",
+                spec.name,
+                spec.script,
+                error,
+                extra=fields("function_user_error", function=spec.name),
+            )
             return None
 
     def _response(self, function: LoadedFunction, result: InvocationResult) -> Any:  # noqa: ANN401

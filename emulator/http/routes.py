@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
-from uuid import UUID
+from typing import Final, NoReturn
+from urllib.parse import unquote
 
 from emulator.errors import ConfigError
+from emulator.http.constraints import holds, is_known, known_names
 
-_PARAMETER: Final = re.compile(
-    r"(?P<stars>\*{0,2})(?P<name>[A-Za-z_][\w.\-]*)(?P<rest>(?::[^=?]*(?:\([^)]*\))?)*)"
-    r"(?:=(?P<default>[^?]*))?(?P<optional>\?)?"
-)
-_CONSTRAINT: Final = re.compile(r"(?P<name>\w+)(?:\((?P<arguments>.*)\))?", re.DOTALL)
+_ENCODED_SLASH: Final = re.compile("(%2F)", re.IGNORECASE)
+_NAME_FORBIDS: Final = frozenset("/{}?*")
+_CONSTRAINT_NAME: Final = re.compile(r"[^(]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,16 +21,21 @@ class Parameter:
     """One parameter of a template."""
 
     name: str
-    group: str
     default: str | None
     optional: bool
     catch_all: bool
     constraints: tuple[tuple[str, str], ...]
+    """Name and text between the parentheses."""
+
+    @property
+    def may_be_absent(self) -> bool:
+        """Whether its segment may be left out at the end of an address."""
+        return self.optional or self.catch_all or self.default is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A compiled template."""
+    """A compiled template. Group pN of the pattern holds parameter N."""
 
     text: str
     pattern: re.Pattern[str]
@@ -46,16 +50,22 @@ class Template:
         if found is None:
             return None
         values: dict[str, str] = {}
-        for parameter in self.parameters:
-            value = found[parameter.group]
+        for index, parameter in enumerate(self.parameters):
+            value = found[f"p{index}"] or parameter.default
             if not value:
-                if parameter.default is not None:
-                    values[parameter.name] = parameter.default
                 continue
-            if not all(_holds(name, arguments, value) for name, arguments in parameter.constraints):
+            if not all(holds(name, argument, value) for name, argument in parameter.constraints):
                 return None
             values[parameter.name] = value
         return values
+
+
+def decode_segments(raw: str) -> str:
+    """A raw path as templates match it: decoded once, but for encoded slashes, which separate nothing."""
+    parts = _ENCODED_SLASH.split(raw.strip("/"))
+    return "".join(
+        part if index % 2 else unquote(part, errors="replace") for index, part in enumerate(parts)
+    )
 
 
 def compile_template(text: str, where: str) -> Template:
@@ -67,164 +77,161 @@ def compile_template(text: str, where: str) -> Template:
     Raises:
         ConfigError: it is malformed; says where and how.
     """
-    trimmed = text.strip("/")
-    if "//" in trimmed:
-        raise ConfigError(
-            f"{where}: the route {text!r} has two slashes in a row; remove one (host.json's routePrefix is put "
-            "before the route)"
-        )
-    parameters: list[Parameter] = []
-    pattern = ""
-    segments = trimmed.split("/") if trimmed else []
-    for index, segment in enumerate(segments):
-        compiled, own = _segment(segment, len(parameters), text, where)
-        parameters.extend(own)
-        catch_all = any(parameter.catch_all for parameter in own)
-        if catch_all and index != len(segments) - 1:
-            raise ConfigError(f"{where}: in the route {text!r}, {{*...}} must be the last part")
-        slash = "/" if index else ""
-        leaves_out = own and (own[-1].optional or own[-1].default is not None or catch_all)
-        pattern += f"(?:{slash}{compiled})?" if leaves_out else f"{slash}{compiled}"
-    return Template(
-        text=text,
-        pattern=re.compile(pattern, re.IGNORECASE | re.DOTALL),
-        parameters=tuple(parameters),
-    )
+    return _Compiler(text, where).compile()
 
 
-def _segment(segment: str, first: int, text: str, where: str) -> tuple[str, list[Parameter]]:
-    pattern = ""
-    parameters: list[Parameter] = []
-    for kind, part in _pieces(segment, text, where):
-        if kind == "literal":
-            pattern += re.escape(part)
-            continue
-        parameter = _parameter(part, f"p{first + len(parameters)}", text, where)
-        if any(other.name.lower() == parameter.name.lower() for other in parameters):
-            raise ConfigError(f"{where}: the route {text!r} names {parameter.name!r} twice")
-        parameters.append(parameter)
-        body = ".*" if parameter.catch_all else "[^/]+?" if _is_mixed(segment) else "[^/]+"
-        pattern += f"(?P<{parameter.group}>{body})"
-    return pattern, parameters
+_Section = str | Parameter
+"""A literal or a parameter of a segment."""
 
 
-def _is_mixed(segment: str) -> bool:
-    return not (segment.startswith("{") and segment.endswith("}") and segment.count("{") == 1)
+class _Compiler:
+    """Reads one template; knows its text for messages."""
 
+    def __init__(self, text: str, where: str) -> None:
+        self._text = text
+        self._where = where
 
-def _pieces(segment: str, text: str, where: str) -> list[tuple[str, str]]:
-    """Literals and parameters of a segment; doubled braces stand for single ones."""
-    pieces: list[tuple[str, str]] = []
-    literal = ""
-    index = 0
-    while index < len(segment):
-        if segment.startswith(("{{", "}}"), index):
-            literal += segment[index]
-            index += 2
-        elif segment[index] == "{":
-            end = _closing(segment, index)
-            if end < 0:
-                raise ConfigError(f"{where}: the route {text!r} has a {{ without its }}")
-            if literal:
-                pieces.append(("literal", literal))
-                literal = ""
-            pieces.append(("parameter", segment[index + 1 : end]))
-            index = end + 1
-        elif segment[index] == "}":
-            raise ConfigError(f"{where}: the route {text!r} has a }} without its {{")
-        else:
-            literal += segment[index]
-            index += 1
-    if literal:
-        pieces.append(("literal", literal))
-    return pieces
-
-
-def _closing(segment: str, start: int) -> int:
-    index = start + 1
-    while index < len(segment):
-        if segment.startswith(("{{", "}}"), index) and "(" in segment[start:index]:
-            index += 2
-        elif segment[index] == "}":
-            return index
-        else:
-            index += 1
-    return -1
-
-
-def _parameter(part: str, group: str, text: str, where: str) -> Parameter:
-    match = _PARAMETER.fullmatch(part)
-    if match is None:
-        raise ConfigError(f"{where}: the route {text!r} has the unreadable parameter {{{part}}}")
-    constraints: list[tuple[str, str]] = []
-    for item in filter(None, re.split(r":(?![^(]*\))", match["rest"] or "")):
-        found = _CONSTRAINT.fullmatch(item)
-        if found is None or found["name"].lower() not in _CONSTRAINTS:
-            known = ", ".join(sorted(_CONSTRAINTS))
-            raise ConfigError(
-                f"{where}: the route {text!r} has the unknown constraint {item!r}; known ones are {known}"
+    def compile(self) -> Template:
+        trimmed = self._text.strip("/")
+        if "//" in trimmed:
+            self._refuse(
+                "has two slashes in a row; remove one (host.json's routePrefix is put before the route)"
             )
-        arguments = (found["arguments"] or "").replace("{{", "{").replace("}}", "}")
-        constraints.append((found["name"].lower(), arguments))
-    return Parameter(
-        name=match["name"],
-        group=group,
-        default=match["default"],
-        optional=match["optional"] is not None,
-        catch_all=bool(match["stars"]),
-        constraints=tuple(constraints),
-    )
-
-
-# --- constraints --------------------------------------------------------------------------------------------------
-
-
-def _holds(name: str, arguments: str, value: str) -> bool:
-    try:
-        return _CONSTRAINTS[name](
-            value, [a.strip() for a in arguments.split(",")] if arguments else []
+        segments = [self._sections(part) for part in trimmed.split("/")] if trimmed else []
+        self._check(segments)
+        parameters = tuple(s for segment in segments for s in segment if isinstance(s, Parameter))
+        names = [parameter.name.lower() for parameter in parameters]
+        for parameter in parameters:
+            if names.count(parameter.name.lower()) > 1:
+                self._refuse(f"names the parameter {parameter.name!r} more than once; rename one")
+        return Template(
+            text=self._text,
+            pattern=re.compile(_pattern(segments), re.IGNORECASE | re.DOTALL),
+            parameters=parameters,
         )
-    except ValueError:
-        return False
+
+    def _check(self, segments: Sequence[Sequence[_Section]]) -> None:
+        for index, sections in enumerate(segments):
+            for position, section in enumerate(sections):
+                if not isinstance(section, Parameter):
+                    continue
+                before = sections[position - 1] if position else ""
+                if isinstance(before, Parameter):
+                    self._refuse("has two parameters side by side; put a literal between them")
+                if section.catch_all and (index < len(segments) - 1 or len(sections) > 1):
+                    self._refuse("has a {*...} that is not the whole last segment")
+                if section.optional and len(sections) > 1:
+                    is_last = position == len(sections) - 1
+                    if not is_last or not before.endswith("."):
+                        self._refuse(
+                            "has an optional parameter beside other text; only a period may stand before it, and "
+                            "nothing behind it"
+                        )
+
+    def _sections(self, segment: str) -> list[_Section]:
+        """Literals and parameters of a segment; doubled braces stand for single ones."""
+        sections: list[_Section] = []
+        literal, index = "", 0
+        while index < len(segment):
+            if segment.startswith(("{{", "}}"), index):
+                literal, index = literal + segment[index], index + 2
+            elif segment[index] == "{":
+                end = self._closing(segment, index)
+                sections += [literal] if literal else []
+                sections.append(self._parameter(segment[index + 1 : end]))
+                literal, index = "", end + 1
+            elif segment[index] in "}?":
+                self._refuse(f"has a {segment[index]} outside of a parameter")
+            else:
+                literal, index = literal + segment[index], index + 1
+        return [*sections, literal] if literal else sections
+
+    def _closing(self, segment: str, start: int) -> int:
+        """Where the brace closes that opens at `start`; doubled ones within are part of the parameter."""
+        index = start + 1
+        while index < len(segment):
+            if segment.startswith(("{{", "}}"), index) and "(" in segment[start:index]:
+                index += 2
+            elif segment[index] == "}":
+                return index
+            else:
+                index += 1
+        return self._refuse("has a { without its }")
+
+    def _parameter(self, part: str) -> Parameter:
+        stars = len(part) - len(part.lstrip("*"))
+        optional = part.endswith("?")
+        inner = part[stars : -1 if optional else None]
+        name = re.split("[:=]", inner, maxsplit=1)[0]
+        if not name or stars > 2 or _NAME_FORBIDS & set(name):
+            self._refuse(f"has the unreadable parameter {{{part}}}")
+        *items, default = _split_rest(inner[len(name) :])
+        if stars and optional:
+            self._refuse(f"has a {{*...}} that is optional, which it is anyway: {{{part}}}")
+        if optional and default is not None:
+            self._refuse(f"has an optional parameter with a default: {{{part}}}; remove one")
+        return Parameter(
+            name=name,
+            default=default,
+            optional=optional,
+            catch_all=stars > 0,
+            constraints=tuple(self._constraint(item) for item in items if item),
+        )
+
+    def _constraint(self, item: str) -> tuple[str, str]:
+        name = _CONSTRAINT_NAME.match(item)
+        word = name[0] if name else ""
+        argument = item[len(word) + 1 : -1].replace("{{", "{").replace("}}", "}")
+        if not is_known(word):
+            self._refuse(f"has the unknown constraint {item!r}; known ones are {known_names()}")
+        if word.lower() == "regex":
+            self._check_expression(argument)
+        return word, argument
+
+    def _check_expression(self, argument: str) -> None:
+        try:
+            re.compile(argument)
+        except re.error as error:
+            self._refuse(f"has the regular expression {argument!r}, which is none: {error}")
+
+    def _refuse(self, fault: str) -> NoReturn:
+        raise ConfigError(f"{self._where}: the route {self._text!r} {fault}")
 
 
-def _is_guid(value: str) -> bool:
-    UUID(value)
-    return True
+def _split_rest(rest: str) -> Iterator[str | None]:
+    """The constraints behind a parameter's name, then its default or None.
+
+    A parenthesis is closed by the `)` that stands before `:`, `=` or the end, so that expressions may hold others.
+    """
+    while rest.startswith(":"):
+        match = re.match(r":[^:=(]*(?:\(.*?\)(?=[:=]|$))?", rest, re.DOTALL)
+        end = match.end() if match else len(rest)
+        yield rest[1:end]
+        rest = rest[end:]
+    yield rest[1:] if rest.startswith("=") else None
 
 
-def _is_number(value: str) -> bool:
-    float(value)
-    return True
+def _pattern(segments: Sequence[Sequence[_Section]]) -> str:
+    """The regular expression; segments at the end that may be absent are optional together with their slash."""
+    pattern, number = "", 0
+    for index, sections in enumerate(segments):
+        body = ""
+        for section in sections:
+            if isinstance(section, str):
+                body += re.escape(section)
+                continue
+            group = f"(?P<p{number}>{'.*' if section.catch_all else '[^/]+'})"
+            number += 1
+            if section.optional and len(sections) > 1:
+                body = f"{body.removesuffix(re.escape('.'))}(?:{re.escape('.')}{group})?"
+            else:
+                body += group
+        slash = "/" if index else ""
+        absent = all(_may_be_absent(later) for later in segments[index:])
+        pattern += f"(?:{slash}{body})?" if absent else f"{slash}{body}"
+    return pattern
 
 
-def _is_time(value: str) -> bool:
-    return re.match(r"\d{1,4}[-/]\d{1,2}[-/]\d{1,4}", value) is not None
-
-
-def _length(value: str, arguments: list[str]) -> bool:
-    low = int(arguments[0])
-    return low <= len(value) <= int(arguments[-1])
-
-
-_CONSTRAINTS: Final[Mapping[str, Callable[[str, list[str]], bool]]] = {
-    "int": lambda value, _: re.fullmatch(r"[+-]?\d+", value) is not None,
-    "long": lambda value, _: re.fullmatch(r"[+-]?\d+", value) is not None,
-    "bool": lambda value, _: value.lower() in ("true", "false"),
-    "datetime": lambda value, _: _is_time(value),
-    "decimal": lambda value, _: _is_number(value),
-    "double": lambda value, _: _is_number(value),
-    "float": lambda value, _: _is_number(value),
-    "guid": lambda value, _: _is_guid(value),
-    "alpha": lambda value, _: re.fullmatch(r"[A-Za-z]*", value) is not None,
-    "length": _length,
-    "minlength": lambda value, arguments: len(value) >= int(arguments[0]),
-    "maxlength": lambda value, arguments: len(value) <= int(arguments[0]),
-    "min": lambda value, arguments: int(value) >= int(arguments[0]),
-    "max": lambda value, arguments: int(value) <= int(arguments[0]),
-    "range": lambda value, arguments: int(arguments[0]) <= int(value) <= int(arguments[1]),
-    "regex": lambda value, arguments: (
-        re.search(",".join(arguments), value, re.IGNORECASE) is not None
-    ),
-    "required": lambda value, _: bool(value),
-}
+def _may_be_absent(sections: Sequence[_Section]) -> bool:
+    first = sections[0]
+    return len(sections) == 1 and isinstance(first, Parameter) and first.may_be_absent

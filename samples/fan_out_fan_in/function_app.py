@@ -24,7 +24,7 @@ def count_words(context: df.DurableOrchestrationContext):
 
 
 @app.activity_trigger(input_name="texts")
-def list_texts(texts: list[str] | None) -> list[str]:
+def list_texts(texts: list):
     return texts or ["the quick brown fox", "jumps over", "the lazy dog"]
 
 

@@ -198,7 +198,7 @@ async def test_stores_that_cannot_be_reached(tmp_path: Path, shell: Shell):
     ):
         said = await shell.says("get-instances", target=(*app, "--storage", storage), code=2)
         assert message in said.err, storage
-    said = await shell.says("get-instances", target=("--app", str(tmp_path)), code=2)
+    said = await shell.says("get-instances", target=("--app", str(tmp_path)), code=1)
     assert "Unable to find project root" in said.err
     assert not (tmp_path / "none.db").exists()
 
