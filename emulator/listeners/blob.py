@@ -11,15 +11,13 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from emulator.core.json_text import compact
-from emulator.engine.clock import IdSource
-from emulator.engine.outage import Outage
 from emulator.engine.polling import Poller
 from emulator.errors import AppError, StorageError
 from emulator.host.blob_path import BlobPath
 from emulator.host.function_app import LoadedFunction
-from emulator.host.invoker import Invoker
 from emulator.host.trigger_values import BlobItem
 from emulator.listeners.singleton import HOSTS_CONTAINER
+from emulator.listeners.work import Surroundings
 from emulator.log import fields, get_logger
 from emulator.storage.ports import ETag, Storage
 
@@ -42,11 +40,7 @@ class BlobListener:
         path: BlobPath,
         storage: Storage,
         receipts: Storage,
-        invoker: Invoker,
-        *,
-        host_id: str,
-        ids: IdSource,
-        outage: Outage,
+        around: Surroundings,
     ) -> None:
         """Nothing is read before run().
 
@@ -58,12 +52,13 @@ class BlobListener:
         self._path = path
         self._blobs = storage.blobs
         self._receipts = receipts
-        self._invoker = invoker
-        self._outage = outage
-        self._prefix = f"blobreceipts/{host_id}/Host.Functions.{function.name}"
+        self._invoker = around.invoker
+        self._work = around.work
+        self._outage = around.outage
+        self._prefix = f"blobreceipts/{around.host_id}/Host.Functions.{function.name}"
         self._handled: dict[str, ETag] = {}
         self._tries: dict[tuple[str, ETag], int] = {}
-        self._poller = Poller(f"listing {path.container}", POLL_S_MAX, ids, outage)
+        self._poller = Poller(f"listing {path.container}", POLL_S_MAX, around.ids, around.outage)
 
     async def run(self) -> None:
         """Look for blobs until cancelled."""
@@ -76,7 +71,7 @@ class BlobListener:
         Raises:
             NotFoundError: there is no such container.
         """
-        fresh = [item async for item in self._fresh()]
+        fresh = [] if self._work.stopping else [item async for item in self._fresh()]
         slots = asyncio.Semaphore(AT_ONCE_MAX)
         async with asyncio.TaskGroup() as group:
             for name, etag in fresh:
@@ -102,8 +97,11 @@ class BlobListener:
 
     async def _handle(self, name: str, etag: ETag, slots: asyncio.Semaphore) -> None:
         async with slots:
+            if self._work.stopping:
+                return
             try:
-                await self._try(name, etag)
+                with self._work.unit():
+                    await self._try(name, etag)
             except StorageError as error:
                 self._outage.failed(f"handling blobs of {self._path.container}", error)
 

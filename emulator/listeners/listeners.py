@@ -18,6 +18,7 @@ from emulator.listeners.blob import BlobListener
 from emulator.listeners.queue import QueueListener
 from emulator.listeners.singleton import Singleton
 from emulator.listeners.timer import ScheduleMonitor, TimerListener
+from emulator.listeners.work import Surroundings, Work
 from emulator.log import fields, get_logger
 from emulator.settings import Settings
 from emulator.storage.ports import Storage
@@ -26,6 +27,9 @@ _log = get_logger(__name__)
 
 RESTART_S: Final = 5.0
 """Before a listener that failed begins anew."""
+
+DRAIN_S: Final = 5.0
+"""How long what runs may go on when the host stops."""
 
 OpenStorage = Callable[[str | None], Awaitable[Storage]]
 """The open store of a connection, None meaning the app's own."""
@@ -51,9 +55,13 @@ class Listeners:
         self._storage = storage
         self._clock = clock
         self._ids = ids
+        self._work = Work()
 
     async def run(self) -> None:
-        """Listen for all functions until cancelled; a function whose store cannot be used is said to be in error."""
+        """Listen for all functions until cancelled; then what runs may end for a while, and the rest is given back.
+
+        A function whose store cannot be used is said to be in error.
+        """
         kinds = {
             TriggerKind.TIMER: self._timer,
             TriggerKind.QUEUE: self._queue,
@@ -65,6 +73,10 @@ class Listeners:
                     group.create_task(
                         self._guarded(function, listen), name=f"listener of {function.name}"
                     )
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.shield(self._work.drain(DRAIN_S))
 
     async def _guarded(
         self, function: LoadedFunction, listen: Callable[[LoadedFunction], Awaitable[None]]
@@ -91,51 +103,38 @@ class Listeners:
 
     async def _timer(self, function: LoadedFunction) -> None:
         own = await self._storage(None)
-        outage = Outage(own.description)
-        host = self._settings.host_id
+        around = self._around(own)
         schedule = parse_schedule(function.spec.trigger.text("schedule") or "")
-        monitor = ScheduleMonitor(own.blobs, host, function.name)
-        singleton = Singleton(own.blobs, host, function.name, self._ids, outage)
+        monitor = ScheduleMonitor(own.blobs, around.host_id, function.name)
 
         async def listen() -> None:
-            timer = TimerListener(
-                function, schedule, monitor, self._invoker, clock=self._clock, outage=outage
-            )
-            await timer.run()
+            await TimerListener(function, schedule, monitor, around).run()
 
-        await singleton.run(listen)
+        await Singleton(own.blobs, function.name, around).run(listen)
 
     async def _queue(self, function: LoadedFunction) -> None:
         storage = await self._storage(function.spec.trigger.text("connection"))
-        listener = QueueListener(
-            function,
-            storage.queues,
-            self._settings.queues,
-            self._invoker,
-            ids=self._ids,
-            outage=Outage(storage.description),
-        )
-        await listener.run()
+        around = self._around(storage)
+        await QueueListener(function, storage.queues, self._settings.queues, around).run()
 
     async def _blob(self, function: LoadedFunction) -> None:
         own = await self._storage(None)
         trigger = function.spec.trigger
         storage = await self._storage(trigger.text("connection"))
-        outage = Outage(storage.description)
-        host = self._settings.host_id
-        singleton = Singleton(own.blobs, host, function.name, self._ids, outage)
+        path = parse_blob_path(trigger.text("path") or "")
+        around = self._around(storage)
 
         async def listen() -> None:
-            listener = BlobListener(
-                function,
-                parse_blob_path(trigger.text("path") or ""),
-                storage,
-                own,
-                self._invoker,
-                host_id=host,
-                ids=self._ids,
-                outage=outage,
-            )
-            await listener.run()
+            await BlobListener(function, path, storage, own, around).run()
 
-        await singleton.run(listen)
+        await Singleton(own.blobs, function.name, around).run(listen)
+
+    def _around(self, storage: Storage) -> Surroundings:
+        return Surroundings(
+            invoker=self._invoker,
+            host_id=self._settings.host_id,
+            clock=self._clock,
+            ids=self._ids,
+            work=self._work,
+            outage=Outage(storage.description),
+        )

@@ -10,14 +10,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from emulator.engine.clock import IdSource
-from emulator.engine.outage import Outage
 from emulator.engine.polling import Poller
 from emulator.errors import AppError, NotFoundError, PopReceiptMismatchError, StorageError
 from emulator.host import queue_text
 from emulator.host.function_app import LoadedFunction
-from emulator.host.invoker import Invoker
 from emulator.host.trigger_values import QueueItem
+from emulator.listeners.work import Surroundings
 from emulator.log import fields, get_logger
 from emulator.settings import QueueSettings
 from emulator.storage.ports import MessageHandle, QueueMessage, QueuePort
@@ -43,21 +41,19 @@ class QueueListener:
         function: LoadedFunction,
         queues: QueuePort,
         settings: QueueSettings,
-        invoker: Invoker,
-        *,
-        ids: IdSource,
-        outage: Outage,
+        around: Surroundings,
     ) -> None:
         """Nothing is read before run()."""
         self.queue = (function.spec.trigger.text("queueName") or "").lower()
         self._function = function
         self._queues = queues
         self._settings = settings
-        self._invoker = invoker
-        self._outage = outage
+        self._invoker = around.invoker
+        self._work = around.work
+        self._outage = around.outage
         self._running = 0
         interval = settings.max_polling_interval.total_seconds()
-        self._poller = Poller(f"receiving from {self.queue}", interval, ids, outage)
+        self._poller = Poller(f"receiving from {self.queue}", interval, around.ids, around.outage)
 
     async def run(self) -> None:
         """Receive and handle messages until cancelled."""
@@ -66,7 +62,7 @@ class QueueListener:
 
     async def _receive(self, group: asyncio.TaskGroup) -> int:
         """Take a batch and begin to handle it, unless enough is being handled; how many were taken."""
-        if self._running > self._settings.new_batch_threshold:
+        if self._work.stopping or self._running > self._settings.new_batch_threshold:
             return 0
         messages = await self._queues.receive(
             self.queue, count=self._settings.batch_size, visibility_timeout_s=VISIBILITY_S
@@ -79,7 +75,8 @@ class QueueListener:
 
     async def _handle_counted(self, message: QueueMessage) -> None:
         try:
-            await self.handle(message)
+            with self._work.unit():
+                await self.handle(message)
         finally:
             self._running -= 1
             self._poller.wake()

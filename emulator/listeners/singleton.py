@@ -9,9 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from emulator.engine.clock import IdSource
-from emulator.engine.outage import Outage
 from emulator.errors import ConflictError, LeaseLostError, NotFoundError, StorageError
+from emulator.listeners.work import Surroundings
 from emulator.log import fields, get_logger
 from emulator.storage.ports import BlobPort
 
@@ -33,15 +32,13 @@ class _LostError(Exception):
 class Singleton:
     """The lock of one function's listener."""
 
-    def __init__(
-        self, blobs: BlobPort, host_id: str, function: str, ids: IdSource, outage: Outage
-    ) -> None:
+    def __init__(self, blobs: BlobPort, function: str, around: Surroundings) -> None:
         """Name the lock; nothing is taken yet."""
         self._blobs = blobs
-        self._blob = f"locks/{host_id}/Host.Functions.{function}.Listener"
+        self._blob = f"locks/{around.host_id}/Host.Functions.{function}.Listener"
         self._function = function
-        self._lease_id = ids.guid()
-        self._outage = outage
+        self._lease_id = around.ids.guid()
+        self._outage = around.outage
         self._waits = False
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:

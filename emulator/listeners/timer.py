@@ -14,13 +14,11 @@ from typing import Final, cast
 from emulator.core.instant import MIN_INSTANT, Instant
 from emulator.core.json_text import compact
 from emulator.core.schedule import Schedule, occurrences, shortest_gap
-from emulator.engine.clock import Clock
-from emulator.engine.outage import Outage
 from emulator.errors import AppError, DecodeError, StorageError
 from emulator.host.function_app import LoadedFunction
-from emulator.host.invoker import Invoker
 from emulator.host.trigger_values import ScheduleStatus, TimerTick
 from emulator.listeners.singleton import HOSTS_CONTAINER
+from emulator.listeners.work import Surroundings
 from emulator.log import fields, get_logger
 from emulator.storage.ports import BlobPort
 
@@ -30,6 +28,8 @@ MONITORED_GAP_MIN: Final = timedelta(minutes=1)
 """A timer that runs more often is not remembered."""
 SLEEP_MAX_S: Final = 60.0
 """The clock may be set, and a machine may sleep: look again after so long."""
+SLEEP_MIN_S: Final = 1e-6
+"""A span is told in whole microseconds, and what is left may be less than one."""
 SHOWN_OCCURRENCES: Final = 5
 
 
@@ -78,18 +78,16 @@ class TimerListener:
         function: LoadedFunction,
         schedule: Schedule,
         monitor: ScheduleMonitor,
-        invoker: Invoker,
-        *,
-        clock: Clock,
-        outage: Outage,
+        around: Surroundings,
     ) -> None:
         """Nothing runs before run()."""
         self._function = function
         self._schedule = schedule
         self._monitor = monitor
-        self._invoker = invoker
-        self._clock = clock
-        self._outage = outage
+        self._invoker = around.invoker
+        self._clock = around.clock
+        self._work = around.work
+        self._outage = around.outage
         self._status: ScheduleStatus | None = None
         trigger = function.spec.trigger
         self._runs_on_startup = (trigger.text("runOnStartup") or "").lower() == "true"
@@ -98,7 +96,7 @@ class TimerListener:
     async def run(self) -> None:
         """Run the function when it is due, until cancelled."""
         await self.start()
-        while True:
+        while not self._work.stopping:
             await self.wait()
             await self.fire()
 
@@ -117,13 +115,20 @@ class TimerListener:
         """Wait until the function is due by the clock."""
         assert self._status is not None
         while True:
-            left = self._status.next.minus(self._clock.now()).total_seconds()
-            if left <= 0:
+            now = self._clock.now()
+            if now >= self._status.next:
                 return
-            await asyncio.sleep(min(left, SLEEP_MAX_S))
+            left = self._status.next.minus(now).total_seconds()
+            await asyncio.sleep(min(max(left, SLEEP_MIN_S), SLEEP_MAX_S))
 
     async def fire(self, *, past_due: bool = False, on_startup: bool = False) -> None:
         """Run the function once; whatever becomes of it, the timer goes on."""
+        if self._work.stopping:
+            return
+        with self._work.unit():
+            await self._fire(past_due=past_due, on_startup=on_startup)
+
+    async def _fire(self, *, past_due: bool, on_startup: bool) -> None:
         assert self._status is not None
         began = self._clock.now()
         tick = TimerTick(

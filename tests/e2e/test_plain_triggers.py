@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
@@ -208,3 +209,37 @@ async def test_an_asgi_app_begins_with_the_first_request_and_ends_with_the_host(
         source = here.host.app.source
     assert source.__class__.__name__ == "AsgiFunctionApp"
     assert not source.startup_task_done  # type: ignore[attr-defined]
+
+
+# --- the v1 model ------------------------------------------------------------------------------------------------
+
+
+async def test_a_timer_of_the_v1_model_starts_an_orchestration_through_a_queue() -> None:
+    mark = uuid4().hex[:12]
+    names = {name: f"{name.lower()}-{mark}" for name in ("IN", "OUT", "COPIES")}
+    place = Place("memory", "memory", f"Test{mark}")
+    async with hosting(
+        APPS / "v1_triggers", place, settings={**names, "EVERY": "01:00:00"}
+    ) as here:
+
+        async def came_out() -> list[str] | None:
+            return await texts(here.host.storage, names["OUT"]) or None
+
+        [message] = await eventually(came_out, "the starter has run")
+        told = json.loads(message)
+        assert (told["retries"], told["why"]) == (2, "RuntimeError: not yet")
+        assert await here.result(told["id"]) == "worked on tick"
+        copies = await here.host.storage.blobs.list_blobs(names["COPIES"])
+        assert [name.partition("/")[0] for name in copies.names] == ["tick"]
+
+
+async def test_a_schedule_that_cannot_be_read_puts_its_function_aside() -> None:
+    mark = uuid4().hex[:12]
+    names = {name: f"{name.lower()}-{mark}" for name in ("IN", "OUT", "COPIES")}
+    place = Place("memory", "memory", f"Test{mark}")
+    async with hosting(APPS / "v1_triggers", place, settings={**names, "EVERY": "often"}) as here:
+        assert [function.name for function in here.host.app.functions] == ["starter", "work"]
+        [failure] = here.host.app.failures
+        assert "the binding 'timer': the schedule 'often' has 1 fields" in failure.message
+        reply = await here.get("/admin/functions/ticker/status")
+        assert reply.json == {"errors": [failure.message]}

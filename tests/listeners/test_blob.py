@@ -6,14 +6,13 @@ import json
 
 import pytest
 
-from emulator.engine.outage import Outage
 from emulator.errors import NotFoundError
 from emulator.host.blob_path import parse_blob_path
 from emulator.listeners.blob import POISON_QUEUE, BlobListener
 from emulator.listeners.singleton import HOSTS_CONTAINER
 from emulator.storage.memory import MemoryStorage
 from tests.support.clocks import CountedIds, ManualClock
-from tests.support.functions import ScriptedInvoker, binding, function
+from tests.support.functions import ScriptedInvoker, binding, function, surroundings
 
 PATH = "in/{name}.txt"
 
@@ -33,10 +32,7 @@ class Bench:
             parse_blob_path(PATH),
             self.storage,
             self.storage,
-            self.invoker,  # type: ignore[arg-type]
-            host_id="app",
-            ids=CountedIds(),
-            outage=Outage("memory"),
+            surroundings(self.invoker),
         )
         return self.listener
 

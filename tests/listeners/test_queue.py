@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-from emulator.engine.outage import Outage
 from emulator.listeners.queue import VISIBILITY_S, QueueListener
 from emulator.settings import QueueSettings
 from emulator.storage.memory import MemoryStorage
 from emulator.testing.chance import SeededIds
 from emulator.testing.virtual_loop import VirtualClock, run_virtually
-from tests.support.functions import ScriptedInvoker, binding, function
+from tests.support.functions import ScriptedInvoker, binding, function, surroundings
 
 Scene = Callable[["Bench"], Awaitable[None]]
 
@@ -36,9 +35,7 @@ class Bench:
             function(binding("queueTrigger", queueName="In")),
             self.queues,
             settings,
-            invoker,  # type: ignore[arg-type]
-            ids=ids,
-            outage=Outage("memory"),
+            surroundings(invoker, ids=ids),
         )
 
     async def put(self, *bodies: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from emulator.engine.outage import Outage
 from emulator.errors import TransientStorageError
 from emulator.listeners.singleton import HOSTS_CONTAINER, LEASE_S, RETRY_S, Singleton
 from emulator.storage.memory import MemoryStorage
 from emulator.testing.chance import SeededIds
 from emulator.testing.virtual_loop import VirtualClock, run_virtually
+from tests.support.functions import ScriptedInvoker, surroundings
 
 LOCK = "locks/app/Host.Functions.work.Listener"
 Scene = Callable[["Bench"], Awaitable[None]]
@@ -26,7 +26,8 @@ class Bench:
         self.worked_max = 0
 
     def start(self, name: str, seed: int) -> asyncio.Task[None]:
-        singleton = Singleton(self.storage.blobs, "app", "work", SeededIds(seed), Outage("memory"))
+        around = surroundings(ScriptedInvoker(), ids=SeededIds(seed))
+        singleton = Singleton(self.storage.blobs, "work", around)
 
         async def work() -> None:
             self.working.add(name)
@@ -99,7 +100,8 @@ def test_work_ends_before_the_lease_can_have_run_out_unseen() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         blobs = Deaf(MemoryStorage(VirtualClock(loop), SeededIds()))
-        singleton = Singleton(blobs, "app", "work", SeededIds(1), Outage("memory"))  # type: ignore[arg-type]
+        around = surroundings(ScriptedInvoker(), ids=SeededIds(1))
+        singleton = Singleton(blobs, "work", around)  # type: ignore[arg-type]
         ended: list[float] = []
 
         async def work() -> None:

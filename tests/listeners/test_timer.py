@@ -11,12 +11,11 @@ import pytest
 from bindings.registry import Registry
 from emulator.core.instant import MIN_INSTANT, Instant
 from emulator.core.schedule import parse_schedule
-from emulator.engine.outage import Outage
 from emulator.listeners.singleton import HOSTS_CONTAINER
 from emulator.listeners.timer import ScheduleMonitor, TimerListener
 from emulator.storage.memory import MemoryStorage
 from tests.support.clocks import CountedIds, ManualClock
-from tests.support.functions import ScriptedInvoker, binding, function
+from tests.support.functions import ScriptedInvoker, binding, function, surroundings
 
 EVERY_FIVE_MINUTES = "0 */5 * * * *"
 STATUS = "timers/app/Host.Functions.work/status"
@@ -38,9 +37,7 @@ class Bench:
             function(binding("timerTrigger", schedule=schedule, **properties)),
             parse_schedule(schedule),
             ScheduleMonitor(self.storage.blobs, "app", "work"),
-            self.invoker,  # type: ignore[arg-type]
-            clock=self.clock,
-            outage=Outage("memory"),
+            surroundings(self.invoker, clock=self.clock),
         )
         await listener.start()
         return listener

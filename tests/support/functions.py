@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from emulator.engine.clock import Clock, IdSource
+from emulator.engine.outage import Outage
 from emulator.host.binding_api import (
     BindingSpec,
     Direction,
@@ -15,6 +17,7 @@ from emulator.host.binding_api import (
     UserFunctionError,
 )
 from emulator.host.function_app import FunctionSpec, LoadedFunction
+from emulator.listeners.work import Surroundings, Work
 from emulator.storage.ports import Storage
 from tests.support.clocks import CountedIds, ManualClock
 
@@ -84,3 +87,17 @@ def services(storage: Storage, *, base64_messages: bool = True) -> Services:
 def invocation(**data: object) -> Invocation:
     """One call whose trigger makes this known."""
     return Invocation(id="1", function="work", data=data)
+
+
+def surroundings(
+    invoker: ScriptedInvoker, *, clock: Clock | None = None, ids: IdSource | None = None
+) -> Surroundings:
+    """What a listener of the app `app` works with."""
+    return Surroundings(
+        invoker=invoker,  # type: ignore[arg-type]
+        host_id="app",
+        clock=clock or ManualClock(),
+        ids=ids or CountedIds(),
+        work=Work(),
+        outage=Outage("memory"),
+    )
