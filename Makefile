@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: run test check format clean
+.PHONY: run test check format bench clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/durable start samples/hello_sequence --storage embedded --run hello_sequence
@@ -18,6 +18,10 @@ check: $(VENV)/check.stamp
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/pyright
+
+# Programs to measure against, if there are any: make bench YARDSTICK=folder BENCH="--stores azurite --rounds 5"
+bench: $(VENV)/bench.stamp
+	$(BIN)/python -m tests.bench $(if $(YARDSTICK),--yardstick $(YARDSTICK)) $(BENCH)
 
 format: $(VENV)/check.stamp
 	$(BIN)/ruff format .
@@ -40,4 +44,8 @@ $(VENV)/test.stamp: $(VENV)/venv.stamp pyproject.toml
 
 $(VENV)/check.stamp: $(VENV)/venv.stamp pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[check,test]"
+	touch $@
+
+$(VENV)/bench.stamp: $(VENV)/venv.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	touch $@

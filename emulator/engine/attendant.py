@@ -17,6 +17,7 @@ from emulator.core.ids import ExecutionId
 from emulator.core.inbox import in_order
 from emulator.core.messages import OutboundMessage
 from emulator.engine.clock import Clock
+from emulator.engine.completions import Completions
 from emulator.engine.courier import Courier
 from emulator.engine.outage import Outage
 from emulator.engine.partition_loop import PartitionLoop
@@ -64,6 +65,7 @@ class Attendant:
         *,
         clock: Clock,
         outage: Outage,
+        completions: Completions,
     ) -> None:
         """Ready to be given sessions."""
         self._hub = hub
@@ -71,6 +73,7 @@ class Attendant:
         self._settings = settings
         self._clock = clock
         self._outage = outage
+        self._completions = completions
 
     async def attend(self, loop: PartitionLoop, session: Session, work: Work) -> None:
         """Work on what has arrived for a session."""
@@ -209,6 +212,8 @@ class Attendant:
         parcel.hand_over()
         for in_hand in accepted:
             loop.custody.drop(in_hand)
+        if state.is_terminal:
+            self._completions.ended(session.instance)
 
 
 def _requeue(loop: PartitionLoop, session: Session) -> None:

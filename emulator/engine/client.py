@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -27,6 +28,7 @@ from emulator.core.instant import Instant
 from emulator.core.messages import OutboundMessage, TaskMessage
 from emulator.core.status import LIVE, TERMINAL, RuntimeStatus
 from emulator.engine.clock import Clock, IdSource
+from emulator.engine.completions import Completions
 from emulator.engine.courier import Courier, Sent
 from emulator.engine.entity_state import read_state
 from emulator.engine.ports import EntityRead
@@ -52,16 +54,19 @@ class HubClient:
         clock: Clock,
         ids: IdSource,
         on_purge: Callable[[InstanceId], None] | None = None,
+        completions: Completions | None = None,
     ) -> None:
         """Nothing is sent or created before the first call.
 
         Args:
             on_purge: told of every instance whose rows this client deletes or rewrites.
+            completions: tells of ends in this process, so that waiting need not be polling.
         """
         self._hub = hub
         self._courier = courier
         self._clock = clock
         self._ids = ids
+        self._completions = completions or Completions()
         self._on_purge: Callable[[InstanceId], None] = on_purge or _ignore
 
     @property
@@ -153,12 +158,18 @@ class HubClient:
     ) -> InstanceRecord | None:
         """See OrchestrationClient.wait."""
         deadline = self._clock.monotonic() + limit.total_seconds()
-        while True:
-            record = await self.get(instance_id)
-            remaining = deadline - self._clock.monotonic()
-            if (record is not None and record.status in TERMINAL) or remaining <= 0:
-                return record
-            await asyncio.sleep(min(max(interval.total_seconds(), 0.001), remaining))
+        with self._completions.watch(InstanceId(instance_id)) as ended:
+            while True:
+                ended.clear()
+                record = await self.get(instance_id)
+                remaining = deadline - self._clock.monotonic()
+                if (record is not None and record.status in TERMINAL) or remaining <= 0:
+                    return record
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(
+                        min(max(interval.total_seconds(), 0.001), remaining)
+                    ):
+                        await ended.wait()
 
     # --- steering ---------------------------------------------------------------------------------------------
 

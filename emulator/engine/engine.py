@@ -12,6 +12,7 @@ from emulator.engine.activity_worker import ActivityWorker
 from emulator.engine.attendant import Attendant
 from emulator.engine.client import HubClient
 from emulator.engine.clock import Clock, IdSource
+from emulator.engine.completions import Completions
 from emulator.engine.courier import Courier
 from emulator.engine.orchestration_worker import OrchestrationWorker
 from emulator.engine.outage import Outage
@@ -50,7 +51,15 @@ class Engine:
         self._activities = ActivityWorker(
             hub, activities, self.courier, clock=clock, ids=ids, outage=self._outage
         )
-        attendant = Attendant(hub, self.courier, episode, clock=clock, outage=self._outage)
+        completions = Completions()
+        attendant = Attendant(
+            hub,
+            self.courier,
+            episode,
+            clock=clock,
+            outage=self._outage,
+            completions=completions,
+        )
         self._orchestrations = OrchestrationWorker(
             hub, orchestrators, attendant, episode, clock=clock, ids=ids
         )
@@ -58,7 +67,12 @@ class Engine:
             hub, self._new_loop, clock=clock, outage=self._outage, on_change=self._route_partitions
         )
         self.client = HubClient(
-            hub, self.courier, clock=clock, ids=ids, on_purge=self._forget_instance
+            hub,
+            self.courier,
+            clock=clock,
+            ids=ids,
+            on_purge=self._forget_instance,
+            completions=completions,
         )
         self._routed: dict[int, PartitionLoop] = {}
 

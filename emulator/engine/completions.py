@@ -1,0 +1,35 @@
+"""Wakes those who wait for an instance as soon as this process has committed its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from emulator.core.ids import InstanceId
+
+
+class Completions:
+    """Who waits for what, in this process."""
+
+    def __init__(self) -> None:
+        """Nobody waits yet."""
+        self._waiting: dict[InstanceId, list[asyncio.Event]] = {}
+
+    @contextmanager
+    def watch(self, instance: InstanceId) -> Generator[asyncio.Event]:
+        """An event that is set when the instance has ended here; it may end elsewhere, so look as well."""
+        event = asyncio.Event()
+        self._waiting.setdefault(instance, []).append(event)
+        try:
+            yield event
+        finally:
+            waiting = self._waiting[instance]
+            waiting.remove(event)
+            if not waiting:
+                del self._waiting[instance]
+
+    def ended(self, instance: InstanceId) -> None:
+        """The end of an instance is stored."""
+        for event in self._waiting.get(instance, ()):
+            event.set()
