@@ -53,8 +53,15 @@ class BindingType:
     check: Callable[[BindingSpec], None] = nothing_to_check
 
 
-def durable_trigger(name: str, instead: str) -> BindingType:
-    """A trigger whose functions the engine runs: nothing is converted, and nothing starts them by hand.
+def as_it_is(value: object, annotation: object) -> Any:  # noqa: ANN401 - what user code receives
+    """The value itself, whatever the parameter's annotation is."""
+    return value
+
+
+def durable_trigger(
+    name: str, instead: str, decode: Callable[[object, object], Any] = as_it_is
+) -> BindingType:
+    """A trigger whose functions the engine runs: nothing starts them by hand.
 
     Args:
         instead: the path of the management API that starts them.
@@ -66,4 +73,4 @@ def durable_trigger(name: str, instead: str) -> BindingType:
             f"use POST {instead}"
         )
 
-    return BindingType(name=name, trigger=Trigger(decode=lambda value, _: value, by_hand=refuse))
+    return BindingType(name=name, trigger=Trigger(decode=decode, by_hand=refuse))

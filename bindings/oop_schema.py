@@ -19,13 +19,16 @@ from emulator.core.actions import (
     CallSubOrchestrator,
     ContinueAsNew,
     CreateTimer,
+    LockEntities,
     Refused,
+    ReleaseEntities,
     RetryOptions,
     SignalEntity,
     WaitForEvent,
     WhenAll,
     WhenAny,
 )
+from emulator.core.entity_messages import EntityId
 from emulator.core.events import ExecutionStarted, HistoryEvent
 from emulator.core.http_call import HttpRequestError, call_of
 from emulator.core.instant import Instant
@@ -54,6 +57,8 @@ _ACTION_NAMES: Final = (
     "ScheduledSignalEntity",
     "WhenAny",
     "WhenAll",
+    "LockEntities",
+    "ReleaseEntities",
 )
 _NOT_JSON: Final = "The data returned by the out-of-process function execution was not valid json."
 _NO_SCHEMA: Final = "Out of proc orchestrators must return a valid JSON schema"
@@ -301,10 +306,25 @@ def _read_entity_action(name: str, item: Json) -> Action:
             return SignalEntity(
                 instance_id=target, operation=operation, input=payload, fire_at=fire_at
             )
+        case "LockEntities":
+            return LockEntities(entities=_lock_set(item.get("lockSet")))
+        case "ReleaseEntities":
+            return ReleaseEntities()
         case _:
             raise StateError(
                 f"Received an unexpected action type from the out-of-proc function: '${name}'."
             )
+
+
+def _lock_set(value: object) -> tuple[EntityId, ...]:
+    items = cast("list[Json]", value or [])
+    if not items:
+        raise StateError(
+            "The list of entities to lock must not be null or empty. (Parameter 'entities')"
+        )
+    return tuple(
+        EntityId(name=_text(item.get("name")).lower(), key=_text(item.get("key"))) for item in items
+    )
 
 
 def _compound(name: str, item: Json, schema: int) -> Action:

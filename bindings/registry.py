@@ -10,6 +10,7 @@ from bindings.binding_type import BindingType, durable_trigger
 from bindings.blob import BLOB
 from bindings.blob_trigger import BLOB_TRIGGER
 from bindings.converters import converter
+from bindings.entity_trigger import ENTITY_TRIGGER
 from bindings.http_trigger import HTTP, HTTP_TRIGGER
 from bindings.manual_trigger import MANUAL_TRIGGER
 from bindings.orchestration_client import DURABLE_CLIENT
@@ -31,9 +32,7 @@ TYPES: Final = (
     durable_trigger(
         "orchestrationTrigger", "/runtime/webhooks/durabletask/orchestrators/{functionName}"
     ),
-    durable_trigger(
-        "entityTrigger", "/runtime/webhooks/durabletask/entities/{entityName}/{entityKey}?op={name}"
-    ),
+    ENTITY_TRIGGER,
     ACTIVITY_TRIGGER,
     HTTP_TRIGGER,
     TIMER_TRIGGER,

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from bindings.activity_trigger import Activities
+from bindings.entity_trigger import Entities
 from bindings.http_trigger import RequestValue, ResponseValue, response_of
 from bindings.oop_schema import ContextSettings
 from bindings.orchestration_trigger import OrchestratorFunction, Orchestrators
@@ -18,6 +19,7 @@ from bindings.registry import Registry
 from bindings.sdk_session import close as close_sdk_session
 from bindings.sdk_timestamps import install as install_fast_timestamps
 from emulator.config import resolve_connection
+from emulator.core.entity import EntityRules
 from emulator.core.episode import EpisodeSettings
 from emulator.core.http_call import HTTP_ACTIVITY
 from emulator.core.replay import Rules
@@ -25,7 +27,7 @@ from emulator.engine.client import HubClient
 from emulator.engine.clock import Clock, IdSource, SystemClock, SystemIds
 from emulator.engine.courier import Courier
 from emulator.engine.engine import Engine
-from emulator.engine.ports import OrchestrationClient
+from emulator.engine.ports import OrchestrationClient, Runners
 from emulator.errors import ConfigError
 from emulator.host.asgi import shut_down
 from emulator.host.binding_api import Services, TriggerKind
@@ -500,17 +502,19 @@ def _engine(
         max_short_timer=settings.hub.max_short_timer,
         long_timer_interval=settings.hub.long_timer_interval,
         default_http_sleep=settings.hub.default_http_sleep,
+        entity_reorder_window=settings.hub.entity_message_reorder_window,
         refuses_unknown=True,
     )
+    entities = Entities({f.spec.durable_name: f for f in app.of_kind(TriggerKind.ENTITY)}, invoker)
     return Engine(
         hub,
-        orchestrators,
-        activities,
+        Runners(orchestrators=orchestrators, activities=activities, entities=entities),
         EpisodeSettings(
             rules=rules,
             store_inputs=settings.hub.store_inputs_in_history,
             is_strict=settings.parity is Parity.STRICT,
         ),
+        entity_rules(settings.hub),
         clock=clock,
         ids=ids,
         sessions_max=settings.sticky_sessions_max,
@@ -538,6 +542,16 @@ def load_orchestrators(settings: Settings) -> Orchestrators:
     """
     install_fast_timestamps()
     return _orchestrators(settings, load_app(settings.app, Registry()))
+
+
+def entity_rules(hub: HubSettings) -> EntityRules:
+    """What entities need of the settings."""
+    return EntityRules(
+        batch_size_max=hub.max_entity_operation_batch_size,
+        reorder_window=hub.entity_message_reorder_window,
+        max_delay=hub.max_short_timer,
+        delay_slice=hub.long_timer_interval,
+    )
 
 
 def context_settings(hub: HubSettings) -> ContextSettings:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from emulator.core.entity_messages import EntityId
 from emulator.core.instant import Instant
 
 
@@ -91,6 +92,18 @@ class SignalEntity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockEntities:
+    """Lock entities and wait until all are locked; in any order, duplicates count once. Never empty."""
+
+    entities: tuple[EntityId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseEntities:
+    """Give up all locks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallHttp:
     """Make an HTTP request; `request` is the JSON text of the activity's message input.
 
@@ -133,6 +146,8 @@ Action = (
     | WaitForEvent
     | CallEntity
     | SignalEntity
+    | LockEntities
+    | ReleaseEntities
     | CallHttp
     | WhenAll
     | WhenAny

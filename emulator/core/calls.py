@@ -35,3 +35,56 @@ class ActivityFailed:
 
     reason: str
     details: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One operation of a batch. `input` is the request's text; `id` is that of the request."""
+
+    name: str | None
+    input: str | None
+    is_signal: bool
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityBatch:
+    """Operations that an entity's function runs in one call. `state` is JSON text, None if there never was one."""
+
+    name: str
+    key: str
+    exists: bool
+    state: str | None
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationResult:
+    """JSON text of what an operation returned, or of the error's text."""
+
+    is_error: bool
+    result: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntitySignal:
+    """An operation that an entity sends to another."""
+
+    name: str
+    key: str
+    operation: str
+    input: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityResult:
+    """What became of a batch: one result per operation, in their order."""
+
+    exists: bool
+    state: str | None
+    results: tuple[OperationResult, ...]
+    signals: tuple[EntitySignal, ...] = ()
+
+
+class BatchFailedError(AppError):
+    """A batch failed as a whole; nothing of it counts, and it is given again."""

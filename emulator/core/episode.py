@@ -161,6 +161,8 @@ def decide(
         return _close(execution, failed, (), now, before, played=False)
     _compare(execution, turn)
     replay = execution.replay
+    if _ends(replay, outcome):
+        replay.release_locks()
     outbox = _write_decisions(execution, now, new_execution_id)
     if replay.terminated is not None:
         return _close_terminated(execution, outcome, outbox, now, before)
@@ -235,6 +237,12 @@ def _explained(error: NonDeterminismError, turn: Turn) -> Deviation:
     places = [step.where for step in turn.steps if step.where is not None]
     where = error.place or (places[-1] if places else None)
     return Deviation.non_deterministic(error.explanation, disagreement.place_text(where))
+
+
+def _ends(replay: Replay, outcome: Outcome) -> bool:
+    """Whether the orchestrator's code is over; what it started may still be open."""
+    ended = replay.terminated, replay.deviation, replay.failure, replay.continue_as_new
+    return outcome.done or outcome.failure is not None or any(item is not None for item in ended)
 
 
 def _with_host_failures(execution: Execution, outcome: Outcome) -> Outcome:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from emulator.core.events import EventRaised, ExecutionStarted
+from emulator.core.events import EventRaised, ExecutionStarted, ExecutionTerminated
 from emulator.core.ids import ExecutionId
 from emulator.core.instance import InstanceRecord
 from emulator.core.instant import Instant
@@ -77,6 +77,8 @@ class Judge:
     def judge(self, arrival: Arrival) -> Verdict:
         """Decide on the next message; an accepted one counts for those that follow."""
         message = arrival.message
+        if self._is_entity:
+            return self._judge_for_entity(message)
         if isinstance(message.event, ExecutionStarted):
             return self._judge_execution_start(message.event)
         if self._started is None:
@@ -103,7 +105,22 @@ class Judge:
         event = arrival.message.event
         if not isinstance(event, EventRaised) or not arrival.sender.startswith("@"):
             return False
-        return not self._is_entity and event.name not in self._state.requests
+        return event.name not in self._state.requests
+
+    def _judge_for_entity(self, message: TaskMessage) -> Verdict:
+        """An entity takes what is raised for it, which starts it if need be, and its termination."""
+        has_begun = self._started is not None and not self._state.is_terminal
+        current = self._state.execution_id
+        match message.event:
+            case EventRaised() if has_begun:
+                accepts = _meant(message.target.execution_id, current)
+            case EventRaised():
+                accepts = self._started is None and message.target.execution_id is None
+            case ExecutionTerminated():
+                accepts = has_begun
+            case _:
+                accepts = False
+        return Verdict.ACCEPT if accepts else Verdict.DISCARD
 
 
 def _meant(wanted: ExecutionId | None, current: ExecutionId | None) -> bool:

@@ -24,7 +24,9 @@ from emulator.core.actions import (
     CallSubOrchestrator,
     ContinueAsNew,
     CreateTimer,
+    LockEntities,
     Refused,
+    ReleaseEntities,
     RetryOptions,
     SignalEntity,
     WaitForEvent,
@@ -32,7 +34,8 @@ from emulator.core.actions import (
     WhenAny,
 )
 from emulator.core.decisions import Decision, ScheduleActivity, SendEvent, SetTimer, StartChild
-from emulator.core.entity_messages import RequestLabels, call_request, signal_request
+from emulator.core.entity_messages import RELEASE_EVENT, EntityId, unknown_entity_text
+from emulator.core.entity_sender import EntitySender, Sending
 from emulator.core.events import (
     EventRaised,
     EventSent,
@@ -72,6 +75,7 @@ class Rules:
     max_short_timer: timedelta = timedelta(days=6)
     long_timer_interval: timedelta = timedelta(days=3)
     default_http_sleep: timedelta = timedelta(seconds=30)
+    entity_reorder_window: timedelta = timedelta(minutes=30)
     refuses_unknown: bool = False
 
 
@@ -116,7 +120,11 @@ class Replay:
         self._timers: dict[int, int] = {}
         self._leaf_count = 0
         self._waits_for_events = False
-        self._labels = RequestLabels()
+        self._entities = EntitySender(
+            reorder_window=rules.entity_reorder_window,
+            max_delay=rules.max_short_timer,
+            delay_slice=rules.long_timer_interval,
+        )
         self.continue_as_new: ContinueAsNew | None = None
         self.carried: list[EventRaised] = []
         self.terminated: ExecutionTerminated | None = None
@@ -163,6 +171,7 @@ class Replay:
             case ExecutionStarted():
                 self._started = event
             case TaskScheduled() | TimerCreated() | SubOrchestrationCreated() | EventSent():
+                self._release_if_recorded(event)
                 self._confirm(event)
             case TaskCompleted() | SubOrchestrationCompleted():
                 self._completed(event.task_scheduled_id, event.result)
@@ -245,8 +254,10 @@ class Replay:
                 self._call(action)
             case CreateTimer():
                 self._create_timer(action, leaf)
-            case CallEntity() | SignalEntity():
+            case CallEntity() | SignalEntity() | LockEntities():
                 self._send_to_entity(action)
+            case ReleaseEntities():
+                self.release_locks()
             case ContinueAsNew() | Refused() | WaitForEvent():
                 self._note(action)
             case _:
@@ -357,37 +368,56 @@ class Replay:
         self._pending[task_id] = SetTimer(task_id=task_id, fire_at=fire_at)
         return task_id
 
-    def _send_to_entity(self, action: CallEntity | SignalEntity) -> None:
-        if not self._knows_entity(action):
+    # --- entities -----------------------------------------------------------------------------------------------
+
+    def release_locks(self) -> None:
+        """Give up the locks that are still held: asked for, or because the orchestration ends."""
+        if self._started is not None:
+            for sending in self._entities.release(self._started.instance):
+                self._send(sending)
+
+    def _release_if_recorded(self, event: HistoryEvent) -> None:
+        """The end of an orchestration releases its locks, and is no action that a replay would find again."""
+        if isinstance(event, EventSent) and event.name == RELEASE_EVENT:
+            is_known = event.event_id in self._pending
+            if not is_known:
+                self.release_locks()
+
+    def _send_to_entity(self, action: CallEntity | SignalEntity | LockEntities) -> None:
+        if not all(self._knows_entity(name, action) for name in _entity_names(action)):
             return
-        task_id = self._take_id("event")
         assert self._started is not None
         sender = self._started.instance
-        if isinstance(action, CallEntity):
+        match action:
+            case CallEntity():
+                sending = self._entities.call(action, sender, self._now)
+            case SignalEntity():
+                sending = self._entities.signal(action, sender, self._now)
+            case LockEntities():
+                sending = self._entities.lock(action, sender, self._now)
+            case _:
+                assert_never(action)
+        if not isinstance(action, SignalEntity):
             self._waits_for_events = True
-            request = call_request(action, sender=sender, now=self._now, labels=self._labels)
-            self.requests.append(request.request_id)
-        else:
-            request = signal_request(action, sender=sender, now=self._now, labels=self._labels)
+            self.requests.append(sending.request_id)
+        self._send(sending)
+
+    def _send(self, sending: Sending) -> None:
+        task_id = self._take_id("event")
         self._pending[task_id] = SendEvent(
             task_id=task_id,
-            instance_id=InstanceId(action.instance_id),
-            name=request.event_name,
-            input=request.text,
-            not_before=request.not_before,
+            instance_id=sending.instance_id,
+            name=sending.event_name,
+            input=sending.text,
+            not_before=sending.not_before,
         )
 
-    def _knows_entity(self, action: CallEntity | SignalEntity) -> bool:
-        name = action.instance_id[1:].partition("@")[0]
+    def _knows_entity(self, name: str, action: CallEntity | SignalEntity | LockEntities) -> bool:
         known = self._rules.entities
         if not self._rules.refuses_unknown or name.lower() in known:
             return True
         if isinstance(action, SignalEntity):
-            names = ", ".join(f"'{value}'" for value in known.values())
-            self.failure = (
-                f"The function '{name.lower()}' doesn't exist, is disabled, or is not an entity function. "
-                f"Additional info: The following are the known entity functions: {names}."
-            )
+            self.failure = unknown_entity_text(name, known.values())
             return False
         return self._knows(known, name, "entity")
 
@@ -402,3 +432,9 @@ class Replay:
         if self._where is not None:
             self.places[task_id] = self._where
         return task_id
+
+
+def _entity_names(action: CallEntity | SignalEntity | LockEntities) -> list[str]:
+    if isinstance(action, LockEntities):
+        return [entity.name for entity in action.entities]
+    return [EntityId.of(action.instance_id).name]

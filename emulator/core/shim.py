@@ -22,7 +22,9 @@ from emulator.core.actions import (
     CallSubOrchestrator,
     ContinueAsNew,
     CreateTimer,
+    LockEntities,
     Refused,
+    ReleaseEntities,
     SignalEntity,
     WaitForEvent,
     WhenAll,
@@ -95,6 +97,11 @@ class _Attempt:
     is_delay: bool = False
 
 
+def _locked(action: CallEntity | LockEntities) -> int:
+    """How many entities an action locks."""
+    return len(set(action.entities)) if isinstance(action, LockEntities) else 0
+
+
 @dataclass(slots=True)
 class _Loop:
     actions: Sequence[Action]
@@ -107,6 +114,7 @@ class _Loop:
     next_action: int = 0
     next_request: int = 0
     current: _Node | None = None
+    locked: int = 0
     continues: bool = False
     carried: int = 0
     early_event: str | None = None
@@ -135,17 +143,23 @@ class _Loop:
                 self.start_timer(action, node)
             case WaitForEvent():
                 self.wait_for(action.name, node)
-            case CallEntity():
+            case CallEntity() | LockEntities():
+                self.locked = _locked(action) or self.locked
                 self.call_entity(node)
-            case SignalEntity() | ContinueAsNew() | Refused():
+            case SignalEntity() | ReleaseEntities() | ContinueAsNew() | Refused():
                 self.do_at_once(action, node)
             case _:
                 assert_never(action)
 
-    def do_at_once(self, action: SignalEntity | ContinueAsNew | Refused, node: _Node) -> None:
+    def do_at_once(
+        self, action: SignalEntity | ReleaseEntities | ContinueAsNew | Refused, node: _Node
+    ) -> None:
         """What nothing is awaited for."""
         if isinstance(action, SignalEntity):
             self.started.append(("event", ""))
+        elif isinstance(action, ReleaseEntities):
+            self.started.extend([("event", "")] * self.locked)
+            self.locked = 0
         elif isinstance(action, ContinueAsNew):
             self.continues = True
         node.finish_one()

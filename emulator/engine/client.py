@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
-from emulator.core.entity_messages import client_signal, entity_id
+from emulator.core.entity_messages import REQUEST_EVENT, EntityId, client_signal
 from emulator.core.events import (
     EventRaised,
     ExecutionResumed,
@@ -269,12 +269,14 @@ class HubClient:
     ) -> None:
         """See OrchestrationClient.signal_entity."""
         text = client_signal(operation, data, request_id=self._ids.guid())
-        event = EventRaised(timestamp=self._clock.now(), name="op", input=text)
-        (await self._send(entity_id(entity_name, entity_key), event)).hand_over()
+        event = EventRaised(timestamp=self._clock.now(), name=REQUEST_EVENT, input=text)
+        (
+            await self._send(EntityId(name=entity_name, key=entity_key).instance_id, event)
+        ).hand_over()
 
     async def read_entity(self, entity_name: str, entity_key: str) -> EntityRead | None:
         """See OrchestrationClient.read_entity."""
-        record = await self.get(entity_id(entity_name, entity_key))
+        record = await self.get(EntityId(name=entity_name, key=entity_key).instance_id)
         return read_state(record) if record is not None else None
 
 

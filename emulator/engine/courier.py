@@ -13,7 +13,14 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Protocol
 
-from emulator.core.events import ExecutionStarted, OrchestrationInstance, TaskScheduled, TimerFired
+from emulator.core.entity_messages import delivery_time, is_entity_id
+from emulator.core.events import (
+    EventRaised,
+    ExecutionStarted,
+    OrchestrationInstance,
+    TaskScheduled,
+    TimerFired,
+)
 from emulator.core.instant import Instant
 from emulator.core.messages import OutboundMessage
 from emulator.engine.clock import Clock, IdSource
@@ -189,5 +196,7 @@ def due_at(in_hand: InHand) -> Instant | None:
             return event.fire_at
         case ExecutionStarted():
             return event.scheduled_start
+        case EventRaised() if is_entity_id(in_hand.message.target.instance_id):
+            return delivery_time(event.name)
         case _:
             return None

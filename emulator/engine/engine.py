@@ -6,6 +6,8 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
+from emulator.core.entity import EntityRules
+from emulator.core.entity_messages import is_entity_id
 from emulator.core.episode import EpisodeSettings
 from emulator.core.ids import InstanceId
 from emulator.engine.activity_worker import ActivityWorker
@@ -14,11 +16,12 @@ from emulator.engine.client import HubClient
 from emulator.engine.clock import Clock, IdSource
 from emulator.engine.completions import Completions
 from emulator.engine.courier import Courier
+from emulator.engine.entity_worker import EntityWorker
 from emulator.engine.orchestration_worker import OrchestrationWorker
 from emulator.engine.outage import Outage
 from emulator.engine.partition_loop import PartitionLoop
 from emulator.engine.partition_manager import PartitionManager
-from emulator.engine.ports import ActivityRunner, OrchestratorRunner
+from emulator.engine.ports import Runners
 from emulator.engine.session import Session
 from emulator.hub.task_hub import TaskHub
 
@@ -27,14 +30,14 @@ ACTIVITY_DRAIN_S: Final = 5.0
 
 
 class Engine:
-    """Orchestrations and activities of one hub."""
+    """Orchestrations, activities and entities of one hub."""
 
     def __init__(
         self,
         hub: TaskHub,
-        orchestrators: OrchestratorRunner,
-        activities: ActivityRunner,
+        runners: Runners,
         episode: EpisodeSettings,
+        entities: EntityRules,
         *,
         clock: Clock,
         ids: IdSource,
@@ -48,8 +51,9 @@ class Engine:
         self._outage = Outage(hub.storage.description)
         self.courier = Courier(hub, clock, ids)
         self._ready: asyncio.Queue[tuple[PartitionLoop, Session]] = asyncio.Queue()
+        self._ready_entities: asyncio.Queue[tuple[PartitionLoop, Session]] = asyncio.Queue()
         self._activities = ActivityWorker(
-            hub, activities, self.courier, clock=clock, ids=ids, outage=self._outage
+            hub, runners.activities, self.courier, clock=clock, ids=ids, outage=self._outage
         )
         completions = Completions()
         attendant = Attendant(
@@ -61,7 +65,16 @@ class Engine:
             completions=completions,
         )
         self._orchestrations = OrchestrationWorker(
-            hub, orchestrators, attendant, episode, clock=clock, ids=ids
+            hub, runners.orchestrators, attendant, episode, clock=clock, ids=ids
+        )
+        self._entities = EntityWorker(
+            runners.entities,
+            attendant,
+            self._orchestrations,
+            entities,
+            episode,
+            clock=clock,
+            ids=ids,
         )
         self.partitions = PartitionManager(
             hub, self._new_loop, clock=clock, outage=self._outage, on_change=self._route_partitions
@@ -97,6 +110,8 @@ class Engine:
                 group.create_task(self._activities.run(), name="activities")
                 for number in range(self._hub.settings.max_concurrent_orchestrations):
                     group.create_task(self._work(), name=f"orchestrations {number}")
+                for number in range(self._hub.settings.max_concurrent_entities):
+                    group.create_task(self._work_on_entities(), name=f"entities {number}")
                 group.create_task(self.partitions.run(), name="partitions")
                 await self.partitions.ready.wait()
                 if started is not None:
@@ -112,6 +127,11 @@ class Engine:
         while True:
             loop, session = await self._ready.get()
             await self._orchestrations.handle(loop, session)
+
+    async def _work_on_entities(self) -> None:
+        while True:
+            loop, session = await self._ready_entities.get()
+            await self._entities.handle(loop, session)
 
     async def _drain(self) -> None:
         """Stop taking work, let what runs end for a while, give the rest back."""
@@ -136,7 +156,8 @@ class Engine:
         )
 
     def _enqueue(self, loop: PartitionLoop, session: Session) -> None:
-        self._ready.put_nowait((loop, session))
+        ready = self._ready_entities if is_entity_id(session.instance) else self._ready
+        ready.put_nowait((loop, session))
 
     def _route_partitions(self) -> None:
         """Let the courier hand messages to the loops that run now."""

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from emulator.core.calls import ActivityCall, ActivityCompleted, ActivityFailed
+from emulator.core.calls import (
+    ActivityCall,
+    ActivityCompleted,
+    ActivityFailed,
+    EntityBatch,
+    EntityResult,
+)
 from emulator.core.events import HistoryEvent
 from emulator.core.ids import InstanceId
 from emulator.core.instance import InstancePage, InstanceQuery, InstanceRecord
@@ -24,6 +30,18 @@ class ActivityRunner(Protocol):
 
         Raises:
             AbandonedError: there is no answer; run it again later.
+        """
+        ...
+
+
+class EntityRunner(Protocol):
+    """Runs the user's entities."""
+
+    async def run(self, batch: EntityBatch) -> EntityResult:
+        """Run one batch of operations. Failures of single operations are results, not exceptions.
+
+        Raises:
+            BatchFailedError: the function failed as a whole; run the same operations again later.
         """
         ...
 
@@ -57,6 +75,15 @@ class OrchestratorRunner(Protocol):
     def names(self) -> Sequence[str]:
         """Registered orchestrators, as the app spells them."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runners:
+    """Runs everything of an app that is durable."""
+
+    orchestrators: OrchestratorRunner
+    activities: ActivityRunner
+    entities: EntityRunner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

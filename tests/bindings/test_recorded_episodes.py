@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -15,15 +14,14 @@ from bindings.oop_schema import ContextSettings
 from emulator.core.episode import Closed, EpisodeSettings, Execution, begin, decide
 from emulator.core.events import ExecutionStarted, HistoryEvent, OrchestratorStarted
 from emulator.core.ids import ExecutionId
-from emulator.core.instant import MIN_INSTANT, Instant
-from emulator.core.messages import OutboundMessage, TaskMessage
+from emulator.core.instant import Instant
+from emulator.core.messages import OutboundMessage
 from emulator.core.parity import Rule
 from emulator.core.replay import Rules
 from emulator.wire import history_row, instance_row
 from emulator.wire.event_table import SPECS
-from emulator.wire.queue_message import encode_event
-from emulator.wire.spill import is_oversized
 from tests import vectors
+from tests.support.normalised import plain, plain_columns, plain_message
 from tests.support.recorded import RecordedInstance, Script, ScriptedExecution, instances
 from tests.support.rows import written
 
@@ -165,34 +163,7 @@ def new_execution_ids(recorded: RecordedInstance) -> Iterator[str]:
             yield str(event.instance.execution_id)
 
 
-# --- normalising: times of what an episode writes, ids and stacks ------------------------------------------------
-
-_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
-_REQUEST_TIME = re.compile(r'requestTime\\*":\\*"[^"\\]*')
-_STACK = re.compile(r"(Stack: |StackTrace: ).*", re.DOTALL)
-_WRITE_TIMES = ("LastUpdatedTime", "CompletedTime")
-
-
-def plain(text: str) -> str:
-    """Without what no two runs share: ids of requests, the clock, stacks."""
-    return _STACK.sub(r"\1", _REQUEST_TIME.sub("", _GUID.sub("GUID", text)))
-
-
-def plain_columns(columns: Mapping[str, Any], *, is_decision: bool = False) -> dict[str, Any]:
-    """Columns of a row, without the time if the episode itself wrote it, and without what lies in a blob."""
-    kept = {name: plain(v) if isinstance(v, str) else v for name, v in columns.items()}
-    if is_decision:
-        kept["_Timestamp"] = None
-    for name in [n for n in kept if n.endswith("BlobName")]:
-        kept[name.removesuffix("BlobName")] = "in a blob"
-        del kept[name]
-    for name, value in kept.items():
-        if isinstance(value, str) and (is_oversized(value) or value.startswith("http://127.")):
-            kept[name] = "in a blob"
-        if name in _WRITE_TIMES:
-            kept[name] = None
-    return kept
-
+# --- comparing --------------------------------------------------------------------------------------------------
 
 DECIDED = frozenset(
     {
@@ -217,12 +188,6 @@ def plain_context(text: str, recorded: RecordedInstance) -> dict[str, Any]:
     return context
 
 
-def plain_message(message: TaskMessage) -> str:
-    """Addressee and event, without the time of its sending."""
-    event = replace(message.event, timestamp=MIN_INSTANT)
-    return f"{message.target} {plain(encode_event(event))}"
-
-
 # --- tests -------------------------------------------------------------------------------------------------------
 
 INSTANCES = [
@@ -230,9 +195,7 @@ INSTANCES = [
     for scenario in vectors.oop_scenarios()
     for number, recorded in enumerate(instances(scenario))
 ]
-UNSERVED = ("entity_lock",)
-"""Locks are not served yet."""
-SAME = [p for p in INSTANCES if p.values[0].scenario not in (*DIFFERENT, *UNSERVED)]
+SAME = [p for p in INSTANCES if p.values[0].scenario not in DIFFERENT]
 OTHER = [p for p in INSTANCES if p.values[0].scenario in DIFFERENT]
 
 

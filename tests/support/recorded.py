@@ -94,6 +94,61 @@ def instances(scenario: str) -> list[RecordedInstance]:
     ]
 
 
+@dataclass(frozen=True)
+class RecordedEntity:
+    """An entity of a scenario, with what it was sent and what it left."""
+
+    scenario: str
+    instance_id: str
+    batches: tuple[RecordedBatch, ...]
+    rows: tuple[dict[str, Any], ...]
+    columns: dict[str, Any]
+    received: tuple[Sent, ...]
+    sent: tuple[Sent, ...]
+
+
+@dataclass(frozen=True)
+class RecordedBatch:
+    """One call of the entity's function."""
+
+    context: str
+    returned: object
+    """As the host parsed it; None if the function raised."""
+
+    @property
+    def ids(self) -> set[str]:
+        """Of the operations that it ran."""
+        return {operation["id"] for operation in json.loads(self.context)["batch"]}
+
+
+def entities(scenario: str) -> list[RecordedEntity]:
+    """The entities of a scenario."""
+    recording = vectors.oop(scenario)
+    sent = _sent(recording.get("queueMessages", []))
+    return [
+        RecordedEntity(
+            scenario=scenario,
+            instance_id=item["instanceId"],
+            batches=tuple(_batch(e) for e in item["episodes"]),
+            rows=tuple(row for row in item["history"] if "EventType" in row),
+            columns=item["instance"][0],
+            received=tuple(
+                s for s in sent if s.envelope.task_message.target.instance_id == item["instanceId"]
+            ),
+            sent=tuple(s for s in sent if _is_from(s.envelope, item["instanceId"])),
+        )
+        for item in recording.get("instances", [])
+        if item["instanceId"].startswith("@")
+    ]
+
+
+def _batch(members: dict[str, Any]) -> RecordedBatch:
+    result = members.get("result")
+    is_text = members.get("resultKind") == "string"
+    returned = None if result is None else result if is_text else json.loads(result)
+    return RecordedBatch(members["context"], returned)
+
+
 def _sent(messages: Sequence[dict[str, Any]]) -> list[Sent]:
     found: list[Sent] = []
     for message in messages:
