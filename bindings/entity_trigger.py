@@ -17,6 +17,7 @@ from emulator.core.calls import (
     EntityResult,
     EntitySignal,
     OperationResult,
+    every_operation_fails,
 )
 from emulator.core.entity_messages import EntityId, unknown_entity_text
 from emulator.core.json_text import compact, indented
@@ -59,7 +60,7 @@ class Entities:
         except FunctionTimeoutError as error:
             return every_operation_fails(batch, str(error))
         except UserFunctionError as error:
-            raise BatchFailedError(f"{error.text}\n{error.stack}".strip()) from error
+            raise BatchFailedError(error.text) from error
         return read_result(encode_result(result.returned), len(batch.operations))
 
     def _unknown(self, batch: EntityBatch) -> EntityResult:
@@ -69,17 +70,9 @@ class Entities:
             len(batch.operations),
             EntityId(name=batch.name, key=batch.key).instance_id,
             text,
-            extra=fields("entity_unknown"),
+            extra=fields("function_user_error", function=batch.name),
         )
         return every_operation_fails(batch, compact(text))
-
-
-def every_operation_fails(batch: EntityBatch, text: str) -> EntityResult:
-    """The same error for every operation; the state stays what it was."""
-    failed = OperationResult(is_error=True, result=text)
-    return EntityResult(
-        exists=batch.exists, state=batch.state, results=(failed,) * len(batch.operations)
-    )
 
 
 def batch_text(batch: EntityBatch) -> str:

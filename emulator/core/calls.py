@@ -86,5 +86,13 @@ class EntityResult:
     signals: tuple[EntitySignal, ...] = ()
 
 
+def every_operation_fails(batch: EntityBatch, text: str) -> EntityResult:
+    """The same error for every operation; the state stays what it was."""
+    failed = OperationResult(is_error=True, result=text)
+    return EntityResult(
+        exists=batch.exists, state=batch.state, results=(failed,) * len(batch.operations)
+    )
+
+
 class BatchFailedError(AppError):
     """A batch failed as a whole; nothing of it counts, and it is given again."""

@@ -27,6 +27,8 @@ class Rule(StrEnum):
     EARLY_EVENTS = "early-events"
     EVENT_NAME_CASE = "event-name-case"
     NON_DETERMINISTIC = "non-deterministic"
+    ENTITY_BATCH_FAILED = "entity-batch-failed"
+    ENTITY_MESSAGE_UNREADABLE = "entity-message-unreadable"
 
 
 _ON_AZURE = "On Azure this orchestration would stay Running for ever, without an error."
@@ -165,4 +167,23 @@ class Deviation:
             "instance was running, or it depends on something that is not the same in every replay: the clock "
             "(use context.current_utc_datetime), random values (context.new_uuid()), settings, files or requests "
             "(call an activity). On Azure the decisions of the failed replay are stored and run all the same.",
+        )
+
+    @classmethod
+    def entity_batch_failed(cls, operations: str, why: str) -> Deviation:
+        """An entity's function failed outside of single operations, so that nothing of the batch counts."""
+        return cls(
+            rule=Rule.ENTITY_BATCH_FAILED,
+            message=f"The entity function failed as a whole, so nothing counts of {operations}: {why}. It must return, "
+            "and the state and the results that it leaves must be JSON. On Azure the same operations are run again and "
+            "again until it succeeds, without a word, and whoever called them waits.",
+        )
+
+    @classmethod
+    def entity_message_unreadable(cls, why: str) -> Deviation:
+        """A message to an entity that is no operation."""
+        return cls(
+            rule=Rule.ENTITY_MESSAGE_UNREADABLE,
+            message=f"A message that is no operation was dropped ({why}): entities take calls and signals, not "
+            "external events. On Azure it would be given to the entity again and again, and stop it for ever.",
         )

@@ -12,7 +12,13 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
-from emulator.core.entity_messages import REQUEST_EVENT, EntityId, client_signal
+from emulator.core.entity_messages import (
+    RELEASE_EVENT,
+    REQUEST_EVENT,
+    EntityId,
+    client_signal,
+    release_text,
+)
 from emulator.core.events import (
     EventRaised,
     ExecutionResumed,
@@ -27,11 +33,12 @@ from emulator.core.instance import InstancePage, InstanceQuery, InstanceRecord
 from emulator.core.instant import Instant
 from emulator.core.messages import OutboundMessage, TaskMessage
 from emulator.core.status import LIVE, TERMINAL, RuntimeStatus
+from emulator.engine import entity_cleanup
 from emulator.engine.clock import Clock, IdSource
 from emulator.engine.completions import Completions
 from emulator.engine.courier import Courier, Sent
 from emulator.engine.entity_state import read_state
-from emulator.engine.ports import EntityRead
+from emulator.engine.ports import EntityCleanup, EntityRead
 from emulator.errors import InstanceConflictError, InstanceNotFoundError
 from emulator.hub.message_queue import CLIENT_SENDER
 from emulator.hub.purge import purge_instance, purge_instances
@@ -278,6 +285,28 @@ class HubClient:
         """See OrchestrationClient.read_entity."""
         record = await self.get(EntityId(name=entity_name, key=entity_key).instance_id)
         return read_state(record) if record is not None else None
+
+    async def clean_entities(
+        self, *, remove_empty: bool = True, release_orphaned_locks: bool = True
+    ) -> EntityCleanup:
+        """See OrchestrationClient.clean_entities."""
+        await self._hub.ensure()
+        removed = released = 0
+        now, window = self._clock.now(), self._hub.settings.entity_message_reorder_window
+        async for record in entity_cleanup.all_entities(self._hub):
+            if remove_empty and entity_cleanup.is_removable(record, now, window):
+                removed += await self.purge(record.instance_id)
+                continue
+            owner = await entity_cleanup.orphaned_by(self._hub, record)
+            if release_orphaned_locks and owner is not None:
+                await self._release(record.instance_id, owner)
+                released += 1
+        return EntityCleanup(removed=removed, released=released)
+
+    async def _release(self, entity: InstanceId, owner: str) -> None:
+        text = release_text(owner, entity_cleanup.ORPHANED_LOCK_ID, typed=False)
+        event = EventRaised(timestamp=self._clock.now(), name=RELEASE_EVENT, input=text)
+        (await self._send(entity, event)).hand_over()
 
 
 def _ignore(instance: InstanceId) -> None:

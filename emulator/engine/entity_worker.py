@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from emulator.core.backoff import abandon_delay_s
-from emulator.core.calls import BatchFailedError, EntityResult
+from emulator.core.calls import (
+    BatchFailedError,
+    EntityBatch,
+    EntityResult,
+    every_operation_fails,
+)
 from emulator.core.entity import EntityRules, Work, receive, rows_of, settle, terminated_rows
 from emulator.core.entity_messages import EntityId, is_entity_id
 from emulator.core.episode import EpisodeSettings, Execution
@@ -22,6 +28,8 @@ from emulator.core.events import (
 )
 from emulator.core.ids import ExecutionId
 from emulator.core.inbox import Judge, Verdict
+from emulator.core.json_text import compact
+from emulator.core.parity import Deviation
 from emulator.engine.attendant import Attendant, EpisodeResult
 from emulator.engine.clock import Clock, IdSource
 from emulator.engine.orchestration_worker import OrchestrationWorker
@@ -32,7 +40,7 @@ from emulator.hub.message_queue import InHand
 from emulator.log import fields, get_logger
 
 _log = get_logger(__name__)
-OPERATIONS_NAMED_MAX = 5
+OPERATIONS_NAMED_MAX: Final = 5
 """So many operations of a failed batch are named in its warning."""
 
 
@@ -90,18 +98,19 @@ class EntityWorker:
         state = loaded.execution.state
         events = [e for m in messages if isinstance(e := m.message.event, EventRaised)]
         work = receive(state.started, events, now=self._clock.now(), rules=self._rules)
-        _warn_of_unreadable(session, work)
+        for text in work.unreadable:
+            _warn(session, Deviation.entity_message_unreadable(text))
+        batch = work.batch(EntityId.of(session.instance))
         try:
-            result = await self._results(session, work)
+            result = await self._runner.run(batch) if batch.operations else None
         except BatchFailedError as error:
-            await self._give_again(loop, session, work, messages, error)
-            return
+            deviation = Deviation.entity_batch_failed(_named(batch), str(error))
+            if not self._settings.is_strict:
+                await self._give_again(loop, session, messages, deviation)
+                return
+            _warn(session, deviation)
+            result = every_operation_fails(batch, compact(deviation.message))
         await self._commit(loop, session, loaded, work, result, messages)
-
-    async def _results(self, session: Session, work: Work) -> EntityResult | None:
-        if not work.operations:
-            return None
-        return await self._runner.run(work.batch(EntityId.of(session.instance)))
 
     async def _commit(
         self,
@@ -140,24 +149,12 @@ class EntityWorker:
         self,
         loop: PartitionLoop,
         session: Session,
-        work: Work,
         messages: Sequence[InHand],
-        error: BatchFailedError,
+        deviation: Deviation,
     ) -> None:
+        """Back to the queue, and look there again when they are due."""
         delay_s = max(abandon_delay_s(message.dequeue_count) for message in messages)
-        named = [f"'{r.operation}' ({r.id})" for r in work.operations[:OPERATIONS_NAMED_MAX]]
-        more = len(work.operations) - len(named)
-        _log.warning(
-            "entity %s failed as a whole, so none of its %d operation(s) counts: %s%s. They are run again in %d s, and "
-            "so on until the function succeeds; whoever called them waits. On Azure this happens without a word. %s",
-            session.instance,
-            len(work.operations),
-            ", ".join(named),
-            f" and {more} more" if more else "",
-            delay_s,
-            error,
-            extra=fields("entity_batch_failed", instance_id=session.instance, retry_in_s=delay_s),
-        )
+        _warn(session, deviation, f" Here they are run again in {delay_s} s.")
         await self._attendant.abandon(loop, messages)
         asyncio.get_running_loop().call_later(delay_s, loop.wake)
 
@@ -210,15 +207,21 @@ def _until_termination(messages: list[InHand]) -> tuple[list[InHand], list[InHan
     return messages, []
 
 
-def _warn_of_unreadable(session: Session, work: Work) -> None:
-    for text in work.unreadable:
-        _log.warning(
-            "entity %s: a message that is no operation was dropped (%s). Entities take signals and calls, not external "
-            "events. On Azure it would stop the entity for ever",
-            session.instance,
-            text,
-            extra=fields("entity_message_unreadable", instance_id=session.instance),
-        )
+def _named(batch: EntityBatch) -> str:
+    """The operations as a person would look for them."""
+    named = [f"'{o.name}' ({o.id})" for o in batch.operations[:OPERATIONS_NAMED_MAX]]
+    more = len(batch.operations) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
+
+
+def _warn(session: Session, deviation: Deviation, then: str = "") -> None:
+    _log.warning(
+        "%s: %s%s",
+        session.instance,
+        deviation.message,
+        then,
+        extra=fields("parity_warning", rule=str(deviation.rule)),
+    )
 
 
 def _warn_of_discarded(session: Session, loaded: Loaded, discarded: Sequence[InHand]) -> None:
@@ -236,5 +239,5 @@ def _warn_of_discarded(session: Session, loaded: Loaded, discarded: Sequence[InH
         len(discarded),
         kinds,
         why,
-        extra=fields("entity_message_discarded", instance_id=session.instance),
+        extra=fields("message_discarded", instance_id=session.instance),
     )

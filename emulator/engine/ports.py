@@ -93,6 +93,14 @@ class EntityRead:
     state: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityCleanup:
+    """How much a clean-up of entities did."""
+
+    removed: int
+    released: int
+
+
 class OrchestrationClient(Protocol):
     """What HTTP, bindings and the command line may ask of one task hub.
 
@@ -202,6 +210,15 @@ class OrchestrationClient(Protocol):
 
     async def read_entity(self, entity_name: str, entity_key: str) -> EntityRead | None:
         """State of an entity; None if it does not exist."""
+        ...
+
+    async def clean_entities(
+        self, *, remove_empty: bool = True, release_orphaned_locks: bool = True
+    ) -> EntityCleanup:
+        """Purge entities that do not exist any more, and free those that a vanished or ended instance has locked.
+
+        An entity that was spoken to within the reorder window is left alone.
+        """
         ...
 
     async def wait(
