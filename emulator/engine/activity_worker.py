@@ -58,6 +58,8 @@ class ActivityWorker:
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
+        self._receiving = asyncio.Lock()
+        """Held while messages are on their way here, so that a stop does not leave them invisible to all."""
         self._poller = Poller(
             f"receiving from {hub.work_items.name}",
             hub.settings.max_queue_polling_interval.total_seconds(),
@@ -69,10 +71,17 @@ class ActivityWorker:
         """Whether there is room in memory for one more request."""
         return not self._stopping and len(self._custody) < self._slots * (1 + BACKLOG_PER_SLOT)
 
-    def deliver(self, in_hand: InHand) -> None:
-        """Take a request, received or handed over."""
-        if not self._stopping and self._custody.take(in_hand):
+    def deliver(self, in_hand: InHand) -> bool:
+        """Take a request, received or handed over; False if no more is taken."""
+        if self._stopping:
+            return False
+        if self._custody.take(in_hand):
             self._waiting.put_nowait(in_hand)
+        return True
+
+    async def refuse(self, in_hand: InHand) -> None:
+        """See Recipient.refuse."""
+        await self._custody.refuse(in_hand)
 
     def wake(self) -> None:
         """Requests were left in the queue."""
@@ -90,10 +99,15 @@ class ActivityWorker:
     async def drain(self) -> None:
         """Take nothing more and give back what has not begun; what runs is left to end or to be cancelled."""
         self._stopping = True
+        waiting: list[InHand] = []
         while not self._waiting.empty():
-            in_hand = self._waiting.get_nowait()
-            self._custody.drop(in_hand)
-            await self._give_back(in_hand)
+            waiting.append(self._waiting.get_nowait())
+        async with asyncio.TaskGroup() as group:
+            for in_hand in waiting:
+                self._custody.drop(in_hand)
+                group.create_task(self.refuse(in_hand))
+        async with self._receiving:
+            pass
 
     async def give_back(self) -> None:
         """Make visible what was still running when the time was up."""
@@ -103,23 +117,19 @@ class ActivityWorker:
         """Wait until no activity is running."""
         await self._idle.wait()
 
-    async def _give_back(self, in_hand: InHand) -> None:
-        try:
-            await self._hub.work_items.renew(in_hand, visibility_timeout_s=0)
-        except StorageError as error:
-            self._outage.failed("giving messages back", error)
-
     async def _receive(self) -> int:
-        free = self._slots - self._running - self._waiting.qsize()
-        if self._stopping or free <= 0:
-            return 0
-        timeout = self._hub.settings.work_item_queue_visibility_timeout
-        messages = await self._hub.work_items.receive(
-            min(free, RECEIVE_COUNT_MAX), visibility_timeout_s=int(timeout.total_seconds())
-        )
-        for in_hand in messages:
-            self.deliver(in_hand)
-        return len(messages)
+        async with self._receiving:
+            free = self._slots - self._running - self._waiting.qsize()
+            if self._stopping or free <= 0:
+                return 0
+            timeout = self._hub.settings.work_item_queue_visibility_timeout
+            messages = await self._hub.work_items.receive(
+                min(free, RECEIVE_COUNT_MAX), visibility_timeout_s=int(timeout.total_seconds())
+            )
+            for in_hand in messages:
+                if not self.deliver(in_hand):
+                    await self.refuse(in_hand)
+            return len(messages)
 
     async def _run_slot(self) -> None:
         while True:
@@ -205,5 +215,5 @@ class ActivityWorker:
                 self._outage.failed("answering activities", error)
                 await asyncio.sleep(RETRY_DELAY_S)
         self._outage.worked("answering activities")
-        parcel.hand_over()
+        await parcel.hand_over()
         await self._hub.work_items.delete(in_hand)

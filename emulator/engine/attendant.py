@@ -209,7 +209,7 @@ class Attendant:
         loaded.etag = appended.etag
         loaded.blobs = appended.blobs if first == 0 else (*loaded.blobs, *appended.blobs)
         loaded.fresh = False
-        parcel.hand_over()
+        await parcel.hand_over()
         for in_hand in accepted:
             loop.custody.drop(in_hand)
         if state.is_terminal:

@@ -130,7 +130,7 @@ class HubClient:
         )
         etag = existing.etag if existing is not None else None
         written = await self._hub.instances.create(start.instance.instance_id, columns, etag=etag)
-        sent.hand_over(known_row=written)
+        await sent.hand_over(known_row=written)
 
     async def restart(self, instance_id: str, *, new_id: bool) -> InstanceId:
         """See OrchestrationClient.restart."""
@@ -183,24 +183,24 @@ class HubClient:
     async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
         """See OrchestrationClient.raise_event."""
         event = EventRaised(timestamp=self._clock.now(), name=name, input=data)
-        (await self._send(instance_id, event)).hand_over()
+        await (await self._send(instance_id, event)).hand_over()
 
     async def terminate(self, instance_id: str, reason: str | None) -> None:
         """See OrchestrationClient.terminate."""
         event = ExecutionTerminated(timestamp=self._clock.now(), reason=reason)
-        (await self._send(instance_id, event)).hand_over()
+        await (await self._send(instance_id, event)).hand_over()
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """See OrchestrationClient.suspend."""
         await self._require(instance_id, _SUSPENDABLE, "suspend")
         event = ExecutionSuspended(timestamp=self._clock.now(), reason=reason)
-        (await self._send(instance_id, event)).hand_over()
+        await (await self._send(instance_id, event)).hand_over()
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """See OrchestrationClient.resume."""
         await self._require(instance_id, frozenset({RuntimeStatus.SUSPENDED}), "resume")
         event = ExecutionResumed(timestamp=self._clock.now(), reason=reason)
-        (await self._send(instance_id, event)).hand_over()
+        await (await self._send(instance_id, event)).hand_over()
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
         """See OrchestrationClient.rewind."""
@@ -216,7 +216,7 @@ class HubClient:
             self._hub, InstanceId(instance_id), reason, self._clock.now()
         ):
             self._on_purge(leaf)
-            (await self._send(leaf, event)).hand_over()
+            await (await self._send(leaf, event)).hand_over()
 
     async def _require(
         self, instance_id: str, allowed: frozenset[RuntimeStatus], operation: str
@@ -277,9 +277,8 @@ class HubClient:
         """See OrchestrationClient.signal_entity."""
         text = client_signal(operation, data, request_id=self._ids.guid())
         event = EventRaised(timestamp=self._clock.now(), name=REQUEST_EVENT, input=text)
-        (
-            await self._send(EntityId(name=entity_name, key=entity_key).instance_id, event)
-        ).hand_over()
+        entity = EntityId(name=entity_name, key=entity_key)
+        await (await self._send(entity.instance_id, event)).hand_over()
 
     async def read_entity(self, entity_name: str, entity_key: str) -> EntityRead | None:
         """See OrchestrationClient.read_entity."""

@@ -36,8 +36,12 @@ class Recipient(Protocol):
         """Whether it takes one more now."""
         ...
 
-    def deliver(self, in_hand: InHand) -> None:
-        """Take a message that was put."""
+    def deliver(self, in_hand: InHand) -> bool:
+        """Take a message that was put; False if it has begun to stop since it accepted."""
+        ...
+
+    async def refuse(self, in_hand: InHand) -> None:
+        """Make a message visible at once that it has not taken."""
         ...
 
     def wake(self) -> None:
@@ -140,11 +144,12 @@ class Sent:
         self.local = local
         self.recipient = recipient
 
-    def hand_over(self, *, known_row: bool = False) -> None:
+    async def hand_over(self, *, known_row: bool = False) -> None:
         """Give it to its loop, or tell the loop to look into the queue."""
         self.in_hand.known_row = known_row
         if self.local is not None:
-            self.local.deliver(self.in_hand)
+            if not self.local.deliver(self.in_hand):
+                await self.local.refuse(self.in_hand)
         elif self.recipient is not None:
             self.recipient.wake()
 
@@ -178,11 +183,11 @@ class Parcel:
             raise failures.exceptions[0] from failures
         self._sent.extend(task.result() for task in tasks)
 
-    def hand_over(self) -> None:
+    async def hand_over(self) -> None:
         """After the commit: give the messages to the loops of this process."""
-        for sent in self._sent:
-            sent.hand_over()
-        self._sent.clear()
+        sent, self._sent = self._sent, []
+        for each in sent:
+            await each.hand_over()
 
     async def _put(self, outbound: OutboundMessage) -> Sent:
         return await self._courier.put(outbound, sender=self._sender, episode=self._episode)

@@ -93,11 +93,12 @@ class Custody:
         async with asyncio.TaskGroup() as group:
             for in_hand in self:
                 if in_hand.message_id not in self._parked:
-                    group.create_task(self._give_back(in_hand))
+                    group.create_task(self.refuse(in_hand))
         self._held.clear()
         self._parked.clear()
 
-    async def _give_back(self, in_hand: InHand) -> None:
+    async def refuse(self, in_hand: InHand) -> None:
+        """Make one message visible at once, held or not; if the store does not answer it becomes so by itself."""
         try:
             await self._queue.renew(in_hand, visibility_timeout_s=0)
         except StorageError as error:

@@ -62,6 +62,8 @@ class PartitionLoop:
         )
         self._alarms = Alarms(clock, self._dispatch)
         self._stopping = False
+        self._receiving = asyncio.Lock()
+        """Held while messages are on their way here, so that a stop does not leave them invisible to all."""
 
     # --- messages in ------------------------------------------------------------------------------------------
 
@@ -73,10 +75,21 @@ class PartitionLoop:
         """Something was put into the queue."""
         self._poller.wake()
 
-    def deliver(self, in_hand: InHand) -> None:
-        """Take a message, received or handed over."""
-        if self._stopping or not self.custody.take(in_hand):
-            return
+    def deliver(self, in_hand: InHand) -> bool:
+        """Take a message, received or handed over; False if no more is taken."""
+        if self._stopping:
+            return False
+        if self.custody.take(in_hand):
+            self._sort(in_hand)
+        return True
+
+    async def refuse(self, in_hand: InHand) -> None:
+        """See Recipient.refuse; one that is not due yet is invisible until it is, and stays so."""
+        due = due_at(in_hand)
+        if due is None or due <= self._clock.now():
+            await self.custody.refuse(in_hand)
+
+    def _sort(self, in_hand: InHand) -> None:
         due = due_at(in_hand)
         if due is not None and due > self._clock.now():
             self.custody.park(in_hand)
@@ -90,8 +103,8 @@ class PartitionLoop:
         self.schedule(session)
 
     def schedule(self, session: Session) -> None:
-        """See that a worker looks at the session, once."""
-        if not session.queued and not session.busy:
+        """See that a worker looks at the session, once; while the partition is given up, nobody does."""
+        if not self._stopping and not session.queued and not session.busy:
             session.queued = True
             self._ready(self, session)
 
@@ -108,16 +121,18 @@ class PartitionLoop:
             self._alarms.clear()
 
     async def _receive(self) -> int:
-        if self._stopping or len(self.custody) - len(self._alarms) >= self._threshold:
-            return 0
-        timeout = self._settings.control_queue_visibility_timeout
-        messages = await self.queue.receive(
-            self._settings.control_queue_batch_size,
-            visibility_timeout_s=int(timeout.total_seconds()),
-        )
-        for in_hand in messages:
-            self.deliver(in_hand)
-        return len(messages)
+        async with self._receiving:
+            if self._stopping or len(self.custody) - len(self._alarms) >= self._threshold:
+                return 0
+            timeout = self._settings.control_queue_visibility_timeout
+            messages = await self.queue.receive(
+                self._settings.control_queue_batch_size,
+                visibility_timeout_s=int(timeout.total_seconds()),
+            )
+            for in_hand in messages:
+                if not self.deliver(in_hand):
+                    await self.custody.refuse(in_hand)
+            return len(messages)
 
     @property
     def _threshold(self) -> int:
@@ -133,6 +148,8 @@ class PartitionLoop:
         self._alarms.clear()
         try:
             async with asyncio.timeout(DRAIN_LIMIT.total_seconds()):
+                async with self._receiving:
+                    pass
                 while self.sessions.busy:
                     await wait()
         except TimeoutError:
