@@ -6,18 +6,26 @@ Exit codes: 0 done or stopped on request, 1 an error, 2 a wrong flag, setting or
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
+import threading
+import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from emulator import config
 from emulator.commands import instances, keys, mirror, why
 from emulator.commands.output import FAILED, MISUSED, fail
+from emulator.commands.run_once import Run, check_run, read_run, run_until
 from emulator.errors import ConfigError, EmulatorError
+
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+THREAD_END_S: Final = 0.05
+"""How long a thread may take to notice that nothing is left to do."""
 
 app = typer.Typer(
     name="durable",
@@ -90,6 +98,16 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
             help="warn or strict: tell where Azure would do something else, or fail such an instance."
         ),
     ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Once ready, run this orchestration and print its status; the host stays up.",
+        ),
+    ] = None,
+    input: Annotated[  # noqa: A002 - the flag
+        str | None, typer.Option(metavar="JSON", help="Input of --run, or @FILE that holds it.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show what the host does.")] = False,
 ) -> None:
     """Run a function app until interrupted."""
@@ -107,7 +125,7 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
         functions=tuple(filter(None, (functions or "").split(","))) if functions else None,
     )
     try:
-        asyncio.run(_serve(app_folder, flags))
+        asyncio.run(_serve(app_folder, flags, read_run(run, input)))
     except ConfigError as error:
         fail(str(error), MISUSED)
     except EmulatorError as error:
@@ -116,45 +134,50 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
         fail("", 130)
 
 
-async def _serve(folder: Path, flags: config.Flags) -> None:
+async def _serve(folder: Path, flags: config.Flags, run: Run | None) -> None:
     from emulator.compose import running_host
     from emulator.console import configure_logging, describe, exposure_warning
 
     environment = config.process_environment()
     settings = config.load(folder, flags, environment)
     configure_logging(verbose=flags.verbose, levels=settings.log_levels)
+    # The SDK says so of every event that comes before the orchestrator waits for it, which is nothing to worry about.
+    warnings.filterwarnings("ignore", message="Potential duplicate Task completion")
     config.apply_environment(settings)
     os.chdir(settings.app.root)
     for notice in settings.notices:
         _say(notice)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _on_signal, stop, loop, number)
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, _on_signal, stop, loop)
     async with running_host(settings, environment=environment, say=_say) as host:
         config.tell_port(settings, host.server.port)
         for warning in (*host.app.warnings, *host.routes.warnings):
             _say(f"Warning: {warning}")
         for failure in (*host.app.failures, *host.routes.failures):
             _say(failure.message)
+        if run is not None:
+            check_run(run, host)
         _say("Worker process started and initialized.")
         _say(describe(host))
         exposure = exposure_warning(settings.http)
         if exposure is not None:
             _warn(exposure)
         _say(f"Ready on http://{settings.http.address}:{host.server.port}. Press Ctrl-C to stop.")
+        if run is not None:
+            await run_until(stop, run, host, _say)
         await stop.wait()
         _say("Stopping: running work may end, everything else is given back.")
     _say("Stopped.")
 
 
-def _on_signal(
-    stop: asyncio.Event, loop: asyncio.AbstractEventLoop, number: signal.Signals
-) -> None:
-    """The first signal drains; a second one ends at once."""
+def _on_signal(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    """The first signal drains; a second one, of either kind, ends at once."""
     stop.set()
-    loop.remove_signal_handler(number)
-    signal.signal(number, signal.SIG_DFL)
+    for number in STOP_SIGNALS:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _warn(text: str) -> None:
@@ -172,4 +195,23 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """Entry point."""
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        _leave_threads(end)
+        raise
+
+
+def _leave_threads(end: SystemExit) -> None:
+    """End the process although user code still runs in threads: the interpreter would wait for them for ever.
+
+    What they were doing has been given back, and is done again by whoever comes next.
+    """
+    others = [t for t in threading.enumerate() if t is not threading.main_thread()]
+    for thread in others:
+        thread.join(THREAD_END_S)
+    if any(thread.is_alive() and not thread.daemon for thread in others):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 0)

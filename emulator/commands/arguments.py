@@ -57,12 +57,20 @@ def payload(text: str | None, flag: str, what: str) -> str | None:
         return None
     if not text.startswith("@"):
         return quote(text)
-    path = Path(text[1:])
     try:
-        content = path.read_text(encoding="utf-8-sig")
+        return compact(json.loads(file_text(text[1:], flag, what)))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{flag}: the file {text[1:]} holds no JSON: {error}") from error
+
+
+def file_text(name: str, flag: str, what: str) -> str:
+    """What a file holds that a flag names.
+
+    Raises:
+        ConfigError: it is not there or no UTF-8 text.
+    """
+    path = Path(name)
+    try:
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Could not find {what} file at '{path}' ({flag}): {error}") from error
-    try:
-        return compact(json.loads(content))
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{flag}: the file {path} holds no JSON: {error}") from error
