@@ -20,6 +20,8 @@ _TYPE: Final = "@odata.type"
 _NOT_COLUMNS: Final = frozenset({*KEY_COLUMNS, "odata.etag", "odata.metadata", "odata.type"})
 _ODD_NUMBERS: Final = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
+_to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 _ENCODERS: Final[Mapping[type, tuple[str, Callable[[Any], object]]]] = {
     Int64: ("Edm.Int64", lambda value: str(int(value))),
     Instant: ("Edm.DateTime", lambda value: value.text7()),
@@ -53,16 +55,13 @@ def encode_entity(key: RowKey, columns: Columns) -> bytes:
             kind, encode = encoder
             entity[name + _TYPE] = kind
             entity[name] = encode(value)
+    text = _to_json(entity)
+    # Azurite takes these two for line ends when it reads a transaction.
+    text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     try:
-        return _text(entity, ensure_ascii=False).encode()
+        return text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can carry
-        return _text(entity, ensure_ascii=True).encode()
-
-
-def _text(entity: Mapping[str, object], *, ensure_ascii: bool) -> str:
-    """As JSON. Two separators of Unicode are escaped: Azurite takes them for line ends when it reads a transaction."""
-    text = json.dumps(entity, ensure_ascii=ensure_ascii, separators=(",", ":"))
-    return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+        return json.dumps(entity, separators=(",", ":")).encode()
 
 
 def decode_entity(body: bytes, etag: str | None) -> Row:
@@ -119,13 +118,16 @@ def _timestamp(value: object) -> Instant:
 
 
 def _columns(entity: dict[str, object]) -> Columns:
-    columns: dict[str, Value] = {}
-    for name, value in entity.items():
-        if value is None or name in _NOT_COLUMNS or name.endswith(_TYPE):
-            continue
-        kind = entity.get(name + _TYPE)
-        columns[name] = cast(Value, value) if kind is None else _decoded(str(kind), value)
-    return columns
+    columns = {
+        name: value
+        for name, value in entity.items()
+        if name not in _NOT_COLUMNS and value is not None
+    }
+    for annotation in [name for name in columns if name.endswith(_TYPE)]:
+        kind, name = str(columns.pop(annotation)), annotation.removesuffix(_TYPE)
+        if name in columns:
+            columns[name] = _decoded(kind, columns[name])
+    return cast(Columns, columns)
 
 
 def _decoded(kind: str, value: Any) -> Value:  # noqa: ANN401 - whatever JSON holds
