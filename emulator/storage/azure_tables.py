@@ -144,9 +144,8 @@ class AzureTables:
         )
 
     async def _delete(self, client: Any, write: Write) -> None:  # noqa: ANN401 - as above
-        """The SDK keeps quiet about a row that does not exist unless a tag is given, so the row is read first."""
-        if write.etag == ANY:
-            await client.get_entity(write.key.partition, write.key.row, select=["PartitionKey"])
+        """The SDK keeps quiet about a row that does not exist, so the row is read first."""
+        await client.get_entity(write.key.partition, write.key.row, select=["PartitionKey"])
         await client.delete_entity(write.key.partition, write.key.row, **_condition(write))
 
     def _table(self, name: str) -> Any:  # noqa: ANN401 - as above

@@ -16,6 +16,7 @@ from emulator.storage.rules import (
     check_lease,
     check_release,
     renewed,
+    written,
 )
 from emulator.storage.sources import Clock
 
@@ -87,9 +88,9 @@ class MemoryBlobs:
             raise ConflictError(f"the blob {blob!r} exists already")
         if etag is not None and (existing is None or existing.etag != etag):
             raise EtagMismatchError(f"the blob {blob!r} has changed since it was read")
-        check_lease(existing.lease if existing else None, lease_id, self._clock.now())
+        lease = written(existing.lease if existing else None, lease_id, self._clock.now())
         item = _Item(bytes(content), ETag(f'"{next(self._tags)}"'))
-        item.lease = existing.lease if existing is not None else None
+        item.lease = lease
         blobs[blob] = item
         return item.etag
 

@@ -2,7 +2,7 @@
 
 Every adapter behaves as the Azure service does where a caller can see it: visibility time-outs in whole seconds, a
 new pop receipt at each dequeue and update, ETags that change with every write, entity-group transactions that are
-all or nothing, leases. `emulator/testing/port_suite.py` says it in tests; each adapter passes all of them.
+all or nothing, leases. `emulator/testing/port_suite` says it in tests; each adapter passes all of them.
 
 Every operation may raise TransientStorageError (nothing is known of the outcome); other errors are named where
 they can occur.

@@ -229,6 +229,16 @@ def check_lease(lease: Lease | None, lease_id: str | None, now: Instant) -> None
         raise LeaseLostError("the lease has run out or was never taken")
 
 
+def written(lease: Lease | None, lease_id: str | None, now: Instant) -> Lease | None:
+    """What a write of a blob leaves of its lease: one that has run out cannot be renewed any longer.
+
+    Raises:
+        LeaseLostError: it is leased under another id.
+    """
+    check_lease(lease, lease_id, now)
+    return lease if lease is not None and lease.holds(now) else None
+
+
 def _own(lease: Lease | None, lease_id: str) -> Lease:
     if lease is None or lease.lease_id != lease_id:
         raise LeaseLostError("the lease is not held under this id")

@@ -10,7 +10,15 @@ from emulator.core.instant import Instant
 from emulator.errors import ConflictError, EtagMismatchError, NotFoundError
 from emulator.storage.memory_blobs import BLOBS_PER_PAGE_MAX, blob_url
 from emulator.storage.ports import Blob, BlobPage, ETag
-from emulator.storage.rules import Lease, acquired, changed, check_lease, check_release, renewed
+from emulator.storage.rules import (
+    Lease,
+    acquired,
+    changed,
+    check_lease,
+    check_release,
+    renewed,
+    written,
+)
 from emulator.storage.sources import Clock
 from emulator.storage.sqlite_runner import Runner, next_tag
 
@@ -76,13 +84,14 @@ class SqliteBlobs:
                 raise ConflictError(f"the blob {blob!r} exists already")
             if etag is not None and (found is None or _etag(found[3]) != etag):
                 raise EtagMismatchError(f"the blob {blob!r} has changed since it was read")
-            check_lease(_lease(found) if found is not None else None, lease_id, now)
+            lease = written(_lease(found) if found is not None else None, lease_id, now)
             tag = next_tag(db)
             db.execute(
-                "INSERT INTO blobs (container, name, content, etag) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (container, name) DO UPDATE "
-                "SET content = excluded.content, etag = excluded.etag",
-                (container, blob, content, tag),
+                "INSERT INTO blobs (container, name, content, etag, lease, lease_s, lease_until) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (container, name) DO UPDATE SET "
+                "content = excluded.content, etag = excluded.etag, lease = excluded.lease, "
+                "lease_s = excluded.lease_s, lease_until = excluded.lease_until",
+                (container, blob, content, tag, *_lease_columns(lease)),
             )
             return _etag(tag)
 
@@ -189,7 +198,7 @@ class SqliteBlobs:
                 _require_container(db, container)
                 raise NotFoundError(f"there is no blob {blob!r}")
             lease = change(_lease(found))
-            values = (lease.lease_id, lease.duration_s, int(lease.until)) if lease else (None,) * 3
+            values = _lease_columns(lease)
             if blob is None:
                 db.execute(
                     "UPDATE containers SET lease = ?, lease_s = ?, lease_until = ? WHERE name = ?",
@@ -232,3 +241,7 @@ def _lease(found: tuple[Any, ...]) -> Lease | None:
 
 def _etag(tag: int) -> ETag:
     return ETag(f'"{tag}"')
+
+
+def _lease_columns(lease: Lease | None) -> tuple[str | int | None, ...]:
+    return (lease.lease_id, lease.duration_s, int(lease.until)) if lease else (None,) * 3

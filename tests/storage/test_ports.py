@@ -1,6 +1,19 @@
 from __future__ import annotations
 
-from emulator.testing.port_suite import BlobSuite, QueueSuite, StorageSuite, TableSuite
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from emulator.testing.port_suite import (
+    Account,
+    BlobSuite,
+    LeaseTimeSuite,
+    QueueSuite,
+    StorageSuite,
+    TableSuite,
+)
+from tests.support import stores
 
 
 class TestQueues(QueueSuite):
@@ -13,6 +26,20 @@ class TestTables(TableSuite):
 
 class TestBlobs(BlobSuite):
     pass
+
+
+class TestLeaseTimes(LeaseTimeSuite):
+    @pytest.fixture(params=["memory", "sqlite"])
+    async def account(
+        self, request: pytest.FixtureRequest, tmp_path: Path
+    ) -> AsyncIterator[Account]:
+        """The stores whose clock can be moved."""
+        make = {
+            "memory": stores.memory_account,
+            "sqlite": lambda: stores.sqlite_account(tmp_path / "store.db"),
+        }
+        async with make[request.param]() as opened:
+            yield opened
 
 
 class TestStorage(StorageSuite):
