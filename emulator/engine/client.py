@@ -305,7 +305,7 @@ class HubClient:
     async def _release(self, entity: InstanceId, owner: str) -> None:
         text = release_text(owner, entity_cleanup.ORPHANED_LOCK_ID, typed=False)
         event = EventRaised(timestamp=self._clock.now(), name=RELEASE_EVENT, input=text)
-        (await self._send(entity, event)).hand_over()
+        await (await self._send(entity, event)).hand_over()
 
 
 def _ignore(instance: InstanceId) -> None:
