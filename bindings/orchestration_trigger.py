@@ -7,25 +7,21 @@ generator is called with the whole context each time, as the real host does.
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from types import GeneratorType
-from typing import Any, cast
+from typing import Any
 
 from bindings.oop_schema import (
     ContextSettings,
     State,
     StateError,
-    context_members,
     context_text,
     custom_status_refusal,
-    json_or_none,
-    read_action,
     read_failure,
     read_state,
 )
+from bindings.sdk_run import SdkRun
 from emulator.core.actions import Action, CreateTimer, leaves
 from emulator.core.events import (
     EventSent,
@@ -39,7 +35,6 @@ from emulator.core.events import (
 )
 from emulator.core.turn import Outcome, Step, Turn
 from emulator.log import fields, get_logger
-from emulator.wire.event_json import to_members
 
 _log = get_logger("emulator.bindings.orchestration_trigger")
 _STACK_PREFIX = "   at "
@@ -165,7 +160,7 @@ class SdkExecution:
         self._generator_function = generator_function
         self._settings = settings
         self._always_replay = always_replay
-        self._run: _Run | None = None
+        self._run: SdkRun | None = None
 
     def advance(self, feed: Sequence[HistoryEvent]) -> Turn:
         """Feed what is new, or everything."""
@@ -193,7 +188,9 @@ class SdkExecution:
         fresh = self._always_replay or self._run is None
         if fresh:
             self.close()
-            self._run = _Run(self._function.handle, self._generator_function, feed, self._settings)
+            self._run = SdkRun(
+                self._function.handle, self._generator_function, feed, self._settings
+            )
         run = self._run
         assert run is not None
         steps = tuple(run.feed(feed))
@@ -205,7 +202,7 @@ class SdkExecution:
             return replace(turn, outcome=replace(turn.outcome, custom_status=None))
         return Turn(steps=steps, outcome=outcome, from_start=fresh)
 
-    def _outcome(self, run: _Run) -> Outcome:
+    def _outcome(self, run: SdkRun) -> Outcome:
         error = run.error
         if error is None:
             return Outcome(done=run.returned, output=run.output, custom_status=run.custom_status)
@@ -215,153 +212,6 @@ class SdkExecution:
             failure_details=details_text(text, _stack_lines(error)),
             custom_status=run.custom_status,
         )
-
-
-class _Run:
-    """A live context, executor and generator of the SDK."""
-
-    def __init__(
-        self,
-        handle: Callable[[str], object],
-        generator_function: Callable[[Any], object],
-        feed: Sequence[HistoryEvent],
-        settings: ContextSettings,
-    ) -> None:
-        from azure.durable_functions.models.DurableOrchestrationContext import (
-            DurableOrchestrationContext,
-        )
-        from azure.durable_functions.models.TaskOrchestrationExecutor import (
-            TaskOrchestrationExecutor,
-        )
-
-        self._position = 0
-        self._emitted = 0
-        self._leaves = 0
-        self._timers: dict[int, Any] = {}
-        self._output_error: Exception | None = None
-        first_new = _last_start(feed)
-        self._first_new = first_new
-        members = context_members(feed[: _opening(feed)], settings)
-        self._context: Any = DurableOrchestrationContext(**cast(dict[str, Any], members))
-        self._context._input_expected_type = getattr(handle, "_df_input_type", None)
-        self._context._histories.clear()
-        self._executor: Any = TaskOrchestrationExecutor()
-        self._executor.context = self._context
-        self._executor.current_task.is_played = bool(members["isReplaying"]) or first_new > 0
-        self._generator = generator_function(self._context)
-        self._is_generator = isinstance(self._generator, GeneratorType)
-        if self._is_generator:
-            self._executor.generator = self._generator
-        elif not self._context.will_continue_as_new:
-            self._executor.orchestrator_returned = True
-            self._executor.output = self._generator
-
-    def feed(self, events: Sequence[HistoryEvent]) -> Iterator[Step]:
-        """Give the executor the events it has not seen; yields where actions came out."""
-        last = len(events) - 1
-        while self._position <= last:
-            position = self._position
-            self._position += 1
-            self._give(events[position], is_new=position >= self._first_new)
-            actions = tuple(self._new_actions())
-            cancelled = tuple(self._cancelled()) if position == last else ()
-            if actions or cancelled:
-                yield Step(
-                    position=position, actions=actions, cancelled=cancelled, where=self._where()
-                )
-        self._first_new = 0
-
-    def close(self) -> None:
-        if self._is_generator:
-            cast("GeneratorType[Any, Any, Any]", self._generator).close()
-
-    @property
-    def returned(self) -> bool:
-        return bool(self._executor.orchestrator_returned)
-
-    @property
-    def error(self) -> Exception | None:
-        """What the orchestrator raised, or why its output cannot be stored."""
-        raised: Exception | None = self._executor.exception
-        if raised is not None or not self.returned or self._executor.output is None:
-            return raised
-        try:
-            json.dumps(self._executor.output)
-        except (TypeError, ValueError, RecursionError) as error:
-            return error
-        return None
-
-    @property
-    def output(self) -> str | None:
-        return json_or_none(self._executor.output) if self.returned else None
-
-    @property
-    def custom_status(self) -> str | None:
-        """As the SDK sends it: only if it is truthy, through its own serializer."""
-        from azure.durable_functions.models.utils.df_serialization import df_dumps
-
-        status: object = self._context.custom_status
-        return compact_json(df_dumps(status)) if status else None
-
-    def _where(self) -> str | None:
-        """The line of the user's code that is waiting now, in the innermost generator."""
-        inner: Any = self._generator
-        while isinstance(getattr(inner, "gi_yieldfrom", None), GeneratorType):
-            inner = inner.gi_yieldfrom
-        frame = getattr(inner, "gi_frame", None)
-        return f"{frame.f_code.co_filename}, line {frame.f_lineno}" if frame else None
-
-    def _give(self, event: HistoryEvent, *, is_new: bool) -> None:
-        from azure.durable_functions.models.history.HistoryEvent import HistoryEvent as SdkEvent
-
-        if is_new:
-            self._executor._is_processing_new_events = True
-        sdk_event = SdkEvent(**cast("dict[str, Any]", to_members(event)))
-        self._context._histories.append(sdk_event)
-        if self._is_generator and not self._executor.has_execution_completed:
-            self._executor.process_event(sdk_event)
-
-    def _new_actions(self) -> Iterator[Action]:
-        emitted: list[Any] = self._context._action_payload_v2
-        while self._emitted < len(emitted):
-            item = emitted[self._emitted]
-            self._emitted += 1
-            yield read_action(item.to_json())
-            self._note_timers(item)
-
-    def _note_timers(self, item: Any) -> None:  # noqa: ANN401 - an SDK object
-        """Number the leaf actions as the core does, and remember the timers that may be cancelled later."""
-        children = getattr(item, "compound_tasks", None)
-        if children is not None:
-            for child in children:
-                self._note_timers(child)
-            return
-        if hasattr(item, "is_cancelled") and not item.is_cancelled:
-            self._timers[self._leaves] = item
-        self._leaves += 1
-
-    def _cancelled(self) -> Iterator[int]:
-        for leaf in [leaf for leaf, item in self._timers.items() if item.is_cancelled]:
-            del self._timers[leaf]
-            yield leaf
-
-
-def compact_json(text: str) -> str | None:
-    """The same JSON value as the host stores it."""
-    return json_or_none(json.loads(text))
-
-
-def _opening(feed: Sequence[HistoryEvent]) -> int:
-    """How many rows the context is made from: up to the second one, in which the start lies."""
-    return min(2, len(feed))
-
-
-def _last_start(feed: Sequence[HistoryEvent]) -> int:
-    """Where the current episode begins in a feed."""
-    for index in range(len(feed) - 1, -1, -1):
-        if isinstance(feed[index], OrchestratorStarted):
-            return index
-    return 0
 
 
 # --- any other function -----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from bindings.oop_schema import ContextSettings
 from bindings.orchestration_trigger import OrchestratorFunction, Orchestrators
 from bindings.registry import Registry
 from bindings.sdk_session import close as close_sdk_session
-from bindings.sdk_timestamps import install as install_fast_timestamps
+from bindings.sdk_speed import install as make_sdk_fast
 from emulator.config import resolve_connection
 from emulator.core.entity import EntityRules
 from emulator.core.episode import EpisodeSettings
@@ -389,7 +389,7 @@ def _parts(
     settings: Settings, storage: Storage, clock: Clock, ids: IdSource, stack: AsyncExitStack
 ) -> Parts:
     registry = Registry()
-    install_fast_timestamps()
+    make_sdk_fast()
     app = load_app(settings.app, registry)
     stack.push_async_callback(shut_down, app.source)
     urls = Urls(settings, _prefix(settings, app))
@@ -540,7 +540,7 @@ def load_orchestrators(settings: Settings) -> Orchestrators:
     Raises:
         ConfigError: the app cannot be loaded.
     """
-    install_fast_timestamps()
+    make_sdk_fast()
     return _orchestrators(settings, load_app(settings.app, Registry()))
 
 
