@@ -261,7 +261,7 @@ async def put(parts: Parts, entity: EntityId, name: str, request: Request) -> No
         message=TaskMessage(event=event, target=target), not_before=delivery_time(name)
     )
     sent = await parts.engine.courier.put(outbound, sender=CLIENT_SENDER, episode=None)
-    sent.hand_over()
+    await sent.hand_over()
 
 
 @pytest.mark.parametrize("days", [0.0001, 1.5, 10], ids=["seconds", "days", "in slices"])
