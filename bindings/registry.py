@@ -74,16 +74,19 @@ class Registry:
         """See BindingRegistry."""
         _BY_KIND[spec.kind].check(spec)
 
-    def accepts(self, spec: BindingSpec, annotation: type) -> bool:
+    def accepts(self, spec: BindingSpec, annotation: object) -> bool:
         """See BindingRegistry."""
         kind = _BY_KIND.get(spec.kind)
-        is_text = annotation in (str, bytes) and spec.name != "$return"
+        is_text = (annotation is str or annotation is bytes) and spec.name != "$return"
         if kind is None or kind.name not in CHECKED or is_text:
             return True
         checker: Any = converter(kind.name)
-        if spec.direction is Direction.OUT:
-            return bool(checker.check_output_type_annotation(annotation))
-        return bool(checker.check_input_type_annotation(annotation))
+        try:
+            if spec.direction is Direction.OUT:
+                return bool(checker.check_output_type_annotation(annotation))
+            return bool(checker.check_input_type_annotation(annotation))
+        except TypeError:
+            return False  # a list where only a class can be
 
     def input_source(
         self, spec: BindingSpec, annotation: object, services: Services

@@ -160,8 +160,8 @@ class BindingRegistry(Protocol):
         """
         ...
 
-    def accepts(self, spec: BindingSpec, annotation: type) -> bool:
-        """Whether a parameter of this class can hold the binding's value; for outputs, whether it can be put out."""
+    def accepts(self, spec: BindingSpec, annotation: object) -> bool:
+        """Whether a parameter of this class, or list of a class, can hold the value, or an output can be set to it."""
         ...
 
     def input_source(

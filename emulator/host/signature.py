@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping
+from types import GenericAlias
 from typing import Any, Final
 
 from emulator.errors import ConfigError
@@ -125,15 +126,22 @@ def _check_value_type(
             f"{where}: the binding {binding.name!r} has the invalid non-type annotation {_shown(annotation)}: it must "
             "be one class; Optional and Union are refused on Azure, too"
         )
-    if not registry.accepts(binding, kind):
+    if not registry.accepts(binding, annotation):
         raise ConfigError(
             f"{where}: the type of {binding.name!r} ({binding.type}) does not match its Python annotation "
-            f"{_shown(annotation)}; use the class that the binding gives, or no annotation"
+            f"{_shown(annotation)}; use the class that the binding gives, or no annotation{_hint(annotation)}"
         )
 
 
 def _is_union(annotation: object) -> bool:
     return typing.get_origin(annotation) is typing.Union or type(annotation).__name__ == "UnionType"
+
+
+def _hint(annotation: object) -> str:
+    """The worker knows lists by their names in typing only."""
+    if isinstance(annotation, GenericAlias) and typing.get_origin(annotation) is list:
+        return f"; write typing.List instead of list in {annotation}"
+    return ""
 
 
 def _shown(annotation: object) -> str:

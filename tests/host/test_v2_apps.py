@@ -157,6 +157,9 @@ WHOLE_APP: list[tuple[str, str, str]] = [
     ("a wrong answer", "@app.route()\ndef f(req) -> int: ...", r"type of '\$return' \(http\) .* annotation int"),
     ("an activity of a union", "@app.activity_trigger(input_name='n')\ndef f(n: int | None): ...",
      r"'n' has the invalid non-type annotation int \| None"),
+    ("a list by its own name",
+     "@app.queue_output('q', 'out', 'Storage')\n@app.route()\ndef f(req, q: func.Out[list[str]]) -> str: ...",
+     r"type of 'q' \(queue\) does not match .* list\[str\]; .*; write typing\.List instead of list"),
     ("a context by another name", "@app.orchestration_trigger(context_name='ctx')\ndef f(ctx): ...",
      r"write context_name=\"context\""),
 ]  # fmt: skip
@@ -253,7 +256,11 @@ def test_annotations_that_the_worker_takes(tmp_path: Path) -> None:
 
     @app.activity_trigger(input_name="items")
     def four(items: dict[str, int]) -> int: ...
+
+    @app.route(route="c")
+    @app.queue_output(arg_name="sent", queue_name="out", connection="Storage")
+    def five(req, sent: func.Out[typing.List[str]]) -> str: ...
     """
     with loaded(v2_app(tmp_path, functions)) as found:
-        assert names(found) == ["four", "one", "three", "two"]
+        assert names(found) == ["five", "four", "one", "three", "two"]
         assert not found.failures

@@ -1,6 +1,7 @@
 """Orders come in by queue, are worked on by an orchestration, and leave as blobs and rows."""
 
 import json
+import typing
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -46,7 +47,10 @@ def pack(order: dict, parcel: func.Out[str], entry: func.Out[str]) -> str:
 
 @app.blob_trigger(arg_name="parcel", path="%PARCELS%/{name}.txt", connection=STORE)
 @app.queue_output(arg_name="sent", queue_name="%SENT%", connection=STORE)
-def parcel_came(parcel: func.InputStream, sent: func.Out[list[str]]) -> None:
+def parcel_came(
+    parcel: func.InputStream,
+    sent: func.Out[typing.List[str]],  # noqa: UP006 - the worker takes no other form
+) -> None:
     sent.set([f"{parcel.name}: {parcel.read().decode()}", "done"])
 
 
