@@ -7,14 +7,16 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from emulator.commands.arguments import file_text
-from emulator.compose import Host
 from emulator.core.json_text import compact, indented, quote
 from emulator.errors import ConfigError, EmulatorError
 from emulator.host.binding_api import TriggerKind
 from emulator.http.bodies import status_object
+
+if TYPE_CHECKING:  # the commands that run no host need not load one
+    from emulator.compose import Host
 
 LOOK_EVERY: Final = timedelta(milliseconds=100)
 

@@ -212,6 +212,7 @@ async def hosting(
             running_host(loaded, environment=environment, say=_quiet) as host,
             aiohttp.ClientSession() as session,
         ):
+            config.tell_port(loaded, host.server.port)
             yield HostHere(session, host)
 
 
