@@ -111,6 +111,11 @@ def pinned_version() -> str:
     return match[1] if match else "unknown"
 
 
+def installed_version(environment: Mapping[str, str]) -> str | None:
+    """The pinned version if it lies in its folder, ready to run."""
+    return pinned_version() if (azurite_home(environment) / _ENTRY).exists() else None
+
+
 def install(node: Node, environment: Mapping[str, str]) -> Path:
     """See that Azurite lies in its folder; returns the script to run.
 

@@ -18,7 +18,7 @@ from typing import Annotated, Final
 import typer
 
 from emulator import config
-from emulator.commands import instances, keys, mirror, why
+from emulator.commands import doctor, func, hub, instances, keys, mirror, why
 from emulator.commands.output import FAILED, MISUSED, fail
 from emulator.commands.run_once import Run, check_run, read_run, run_until
 from emulator.errors import ConfigError, EmulatorError
@@ -50,7 +50,7 @@ def root(
         raise typer.Exit
 
 
-for _group in (mirror.app, instances.app, why.app, keys.app):
+for _group in (mirror.app, instances.app, why.app, keys.app, hub.app, doctor.app, func.app):
     app.add_typer(_group)
 
 
@@ -80,6 +80,9 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
     cors: Annotated[
         str | None, typer.Option(help="Origins that browsers may call from, or *.")
     ] = None,
+    cors_credentials: Annotated[
+        bool, typer.Option("--cors-credentials", help="Browsers may send credentials.")
+    ] = False,
     management_urls: Annotated[
         str | None, typer.Option(help="Scheme of management links: auto, webhooks or admin.")
     ] = None,
@@ -118,6 +121,7 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
         verbose=verbose,
         start_azurite=azurite,
         cors=cors,
+        cors_credentials=cors_credentials,
         management_urls=management_urls,
         always_replay=always_replay,
         parity=parity,
@@ -161,6 +165,7 @@ async def _serve(folder: Path, flags: config.Flags, run: Run | None) -> None:
             check_run(run, host)
         _say("Worker process started and initialized.")
         _say(describe(host))
+        _say(f"Host lock lease acquired by instance ID '{settings.hub.worker_id}'.")
         exposure = exposure_warning(settings.http)
         if exposure is not None:
             _warn(exposure)

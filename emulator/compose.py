@@ -541,7 +541,16 @@ def load_orchestrators(settings: Settings) -> Orchestrators:
         ConfigError: the app cannot be loaded.
     """
     make_sdk_fast()
-    return _orchestrators(settings, load_app(settings.app, Registry()))
+    return _orchestrators(settings, load_functions(settings))
+
+
+def load_functions(settings: Settings) -> FunctionApp:
+    """The functions of an app, and those that failed; nothing runs.
+
+    Raises:
+        ConfigError: the app's script cannot be loaded.
+    """
+    return load_app(settings.app, Registry())
 
 
 def entity_rules(hub: HubSettings) -> EntityRules:

@@ -75,6 +75,7 @@ class Flags:
     start_azurite: bool = True
     enable_auth: bool = False
     cors: str | None = None
+    cors_credentials: bool = False
     management_urls: str | None = None
     parity: str | None = None
     always_replay: bool = False
@@ -84,6 +85,16 @@ class Flags:
 def process_environment() -> dict[str, str]:
     """A copy of the process's environment."""
     return dict(os.environ)
+
+
+def set_default(name: str, value: str) -> None:
+    """Give the process a variable that it does not have."""
+    os.environ.setdefault(name, value)
+
+
+def is_app(folder: Path) -> bool:
+    """Whether a folder is an app's: it holds host.json or local.settings.json."""
+    return (folder / HOST_JSON).exists() or (folder / LOCAL_SETTINGS).exists()
 
 
 def find_root(start: Path) -> Path:
@@ -96,7 +107,7 @@ def find_root(start: Path) -> Path:
     if not start.is_dir():
         raise ConfigError(f"{start} is no folder; name the folder of a function app")
     for folder in (start.resolve(), *start.resolve().parents):
-        if (folder / HOST_JSON).exists() or (folder / LOCAL_SETTINGS).exists():
+        if is_app(folder):
             return folder
     raise PreconditionError(
         f"Unable to find project root. Expecting to find one of {HOST_JSON}, {LOCAL_SETTINGS} in project root: looked "
@@ -265,7 +276,8 @@ def _http(host: HostJson, lookup: AppSettings, local: LocalSettings, flags: Flag
         else defaults.route_prefix,
         custom_headers=host.texts("extensions.http.customHeaders"),
         cors_origins=tuple(o.strip() for o in str(cors).split(",") if o.strip()) if cors else (),
-        cors_credentials=str(local.host.get("corscredentials", False)).lower() == "true",
+        cors_credentials=flags.cors_credentials
+        or str(local.host.get("corscredentials", False)).lower() == "true",
         management_urls=_choice(ManagementUrls, flags.management_urls, "--management-urls"),
         enable_auth=flags.enable_auth,
         use_forwarded_host=host.flag(

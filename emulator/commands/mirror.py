@@ -21,6 +21,7 @@ from emulator.core.instant import MIN_INSTANT, Instant
 from emulator.core.json_text import indented
 from emulator.core.status import STATUS_NUMBERS, TERMINAL, RuntimeStatus
 from emulator.errors import ConfigError, EmulatorError, InstanceConflictError
+from emulator.hub.census import leases_of, owners
 from emulator.hub.directory import hub_names
 from emulator.hub.purge import purge_instances
 from emulator.wire.event_json import spec_of, to_members
@@ -239,15 +240,10 @@ async def purge_history(
 async def delete_task_hub(hub: OpenHub) -> None:
     """Delete a task hub with everything in it."""
     hub.guard(f"delete task hub {hub.hub.name}")
-    now = hub.clock.now()
-    owners = {
-        lease.owner
-        for lease in await hub.hub.partitions.read()
-        if lease.owner and lease.expires_at and lease.expires_at > now
-    }
-    if owners:
+    working = owners(await leases_of(hub.hub), hub.clock.now())
+    if working:
         hub.out.note(
-            f"a host works on it ({', '.join(sorted(owners))}) and will make it again; stop the host first"
+            f"a host works on it ({', '.join(working)}) and will make it again; stop the host first"
         )
     await hub.hub.delete()
     if hub.out.as_json:

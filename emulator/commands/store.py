@@ -151,43 +151,49 @@ def on_hub(
     def decorate(
         function: Callable[Concatenate[OpenHub, P], Awaitable[None]],
     ) -> Callable[..., None]:
-        signature = inspect.signature(function, eval_str=True)
-        own = list(signature.parameters.values())[1:]
-        common = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=value)
-            for name, kind, value in _COMMON
-        ]
-        if destroys:
-            common.append(
-                inspect.Parameter(
-                    "remote",
-                    inspect.Parameter.KEYWORD_ONLY,
-                    annotation=RemoteOption,
-                    default=False,
-                )
-            )
+        async def work(target: Target, arguments: dict[str, Any]) -> None:
+            async with open_hub(target, needs) as opened:
+                await cast(Any, function)(opened, **arguments)
 
-        @functools.wraps(function)
-        def command(**arguments: Any) -> None:  # noqa: ANN401 - whatever typer has parsed
-            given = {p.name: arguments.pop(p.name) for p in common}
-            run(_run(function, Target(**given), arguments, needs))
-
-        shown: Any = command
-        shown.__signature__ = inspect.Signature([*own, *common])
-        shown.__annotations__ = {p.name: p.annotation for p in (*own, *common)}
-        return command
+        return _command(function, work, destroys=destroys)
 
     return decorate
 
 
-async def _run(
+def on_target(
+    function: Callable[Concatenate[Target, P], Awaitable[None]],
+) -> Callable[..., None]:
+    """Make a coroutine that opens the store by itself, or not at all, a command with the same options."""
+
+    async def work(target: Target, arguments: dict[str, Any]) -> None:
+        await cast(Any, function)(target, **arguments)
+
+    return _command(function, work, destroys=False)
+
+
+def _command(
     function: Callable[..., Awaitable[None]],
-    target: Target,
-    arguments: dict[str, Any],
-    needs: Needs,
-) -> None:
-    async with open_hub(target, needs) as opened:
-        await function(opened, **arguments)
+    work: Callable[[Target, dict[str, Any]], Awaitable[None]],
+    *,
+    destroys: bool,
+) -> Callable[..., None]:
+    """A function as typer wants it: the options of `function` but its first parameter, and the common ones."""
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    options = [*_COMMON, ("remote", RemoteOption, False)] if destroys else _COMMON
+    common = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=value)
+        for name, kind, value in options
+    ]
+
+    @functools.wraps(function)
+    def command(**arguments: Any) -> None:  # noqa: ANN401 - whatever typer has parsed
+        target = Target(**{p.name: arguments.pop(p.name) for p in common})
+        run(work(target, arguments))
+
+    shown: Any = command
+    shown.__signature__ = inspect.Signature([*own, *common])
+    shown.__annotations__ = {p.name: p.annotation for p in (*own, *common)}
+    return command
 
 
 def run(work: Any) -> None:  # noqa: ANN401 - a coroutine

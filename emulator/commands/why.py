@@ -17,7 +17,6 @@ from emulator.core.feed import Feed
 from emulator.core.instant import Instant
 from emulator.core.waiting import Finding, Situation, awaited_events, explain
 from emulator.errors import ConfigError
-from emulator.host.local_settings import LOCAL_SETTINGS
 from emulator.hub.inspection import situation_of
 from emulator.settings import Settings
 
@@ -68,8 +67,7 @@ def _replayed(hub: OpenHub, situation: Situation) -> Situation:
 def _awaited(settings: Settings, situation: Situation) -> tuple[str, ...] | None:
     from emulator.compose import load_orchestrators
 
-    root = settings.app.root
-    if not any((root / name).exists() for name in (config.HOST_JSON, LOCAL_SETTINGS)):
+    if not config.is_app(settings.app.root):
         return None
     logging.disable(logging.ERROR)
     try:

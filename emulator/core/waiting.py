@@ -153,6 +153,16 @@ def open_children(events: Sequence[HistoryEvent]) -> list[SubOrchestrationCreate
     ]
 
 
+def open_timers(events: Sequence[HistoryEvent]) -> list[TimerCreated]:
+    """Timers that have not fired."""
+    answered = RuntimeState(events).answered
+    return [
+        event
+        for event in events
+        if isinstance(event, TimerCreated) and event.event_id not in answered
+    ]
+
+
 def awaited_events(actions: Sequence[Action], events: Sequence[HistoryEvent]) -> tuple[str, ...]:
     """Names of external events that were waited for and have not come; compared without case."""
     left = [event.name.lower() for event in events if isinstance(event, EventRaised)]

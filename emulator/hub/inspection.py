@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from emulator.core.balance import PartitionLease
 from emulator.core.events import TaskScheduled
 from emulator.core.ids import InstanceId
 from emulator.core.instance import InstanceRecord
 from emulator.core.instant import Instant
 from emulator.core.waiting import SeenMessage, Situation, open_children, open_entity_calls
-from emulator.errors import NotFoundError
+from emulator.hub.census import leases_of
 from emulator.hub.message_queue import Peeked
 from emulator.hub.task_hub import TaskHub
 from emulator.storage.ports import QueueMessage
@@ -31,7 +30,7 @@ async def situation_of(
     instance = record.instance_id
     queue = hub.control_queues[hub.control_queue_of(instance)]
     peeked = [await queue.peek(), await hub.work_items.peek()]
-    leases = {lease.control_queue: lease for lease in await _leases(hub)}
+    leases = {lease.control_queue: lease for lease in await leases_of(hub)}
     situation = Situation(
         record=record,
         events=(await hub.history.load(instance)).events,
@@ -53,13 +52,6 @@ async def situation_of(
         name: await hub.instances.get(InstanceId(name)) for name in sorted(related)
     }
     return replace(situation, related=found)
-
-
-async def _leases(hub: TaskHub) -> list[PartitionLease]:
-    try:
-        return await hub.partitions.read()
-    except NotFoundError:
-        return []
 
 
 def _messages_of(instance: InstanceId, peek: Peeked, work_items: str) -> list[SeenMessage]:

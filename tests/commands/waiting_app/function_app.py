@@ -43,3 +43,9 @@ def broken(context: df.DurableOrchestrationContext):
 @app.activity_trigger(input_name="nothing")
 def fail(nothing: str):
     raise ValueError("it is broken")
+
+
+@app.orchestration_trigger(context_name="context")
+def napper(context: df.DurableOrchestrationContext):
+    yield context.create_timer(context.current_utc_datetime + timedelta(seconds=2))
+    return "awake"
