@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -188,14 +189,21 @@ EVERYWHERE: tuple[Scene, ...] = (
 def test_on_every_store(
     scene: Scene, store: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    run(APP, scene, store, tmp_path, request)
+
+
+def run(
+    app: Path, scene: Scene, store: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """In virtual time where the store has none of its own."""
     if store != "azurite":
         file = tmp_path / "state.db" if store == "sqlite" else None
-        play(APP, scene, file=file, always_replay=store == "replayed")
+        play(app, scene, file=file, always_replay=store == "replayed")
         return
     server: Azurite = request.getfixturevalue("azurite")
 
     async def main() -> None:
-        async with on_azurite(APP, server, f"Ent{EVERYWHERE.index(scene)}{id(request):x}") as parts:
+        async with on_azurite(app, server, f"Ent{uuid4().hex[:20]}") as parts:
             await scene(parts)
 
     asyncio.run(main())
@@ -418,3 +426,53 @@ def test_a_clean_up_purges_what_is_gone_and_frees_what_a_vanished_owner_has_lock
         assert await state(parts, "Counter", "here") == 1
 
     play(APP, scene)
+
+
+# --- locks, and the older programming model ---------------------------------------------------------------------------
+
+V1_APP = Path(__file__).parent / "apps" / "v1_entities"
+COUNT = 8
+
+
+async def orchestrations_that_lock_two_entities_take_turns(parts: Parts) -> None:
+    """Each reads a number and then sets it to one more: without locks they would overwrite each other's."""
+    client = parts.engine.client
+    for number in range(COUNT):
+        await client.start("take_turns", instance_id=f"turn-{number}")
+    for number in range(COUNT):
+        record = await client.wait(f"turn-{number}", limit=PATIENCE, interval=LOOK)
+        assert record is not None
+        assert record.output == '"ok"'
+        expected = ["SE#0(op)", *(f"SE#{n}(op)" for n in range(1, 5))]
+        expected += ["SE#5(release)", "SE#6(release)", "EC#7(Completed)"]
+        rows = notation(await client.history(f"turn-{number}")).split()
+        assert [row for row in rows if row.startswith(("SE", "EC"))] == expected
+    for key in ("a", "b"):
+        await becomes(parts, "Counter", key, COUNT)
+        await becomes_free(parts, f"@counter@{key}")
+
+
+async def becomes_free(parts: Parts, entity: str) -> None:
+    """Wait until nobody holds an entity's lock and nothing waits for it."""
+    async with asyncio.timeout(PATIENCE.total_seconds()):
+        while True:
+            record = await parts.engine.client.get(entity)
+            if record is not None and record.custom_status == '{"entityExists":true}':
+                return
+            await asyncio.sleep(LOOK.total_seconds())
+
+
+async def an_entity_in_a_folder_of_its_own_is_called(parts: Parts) -> None:
+    assert await result(parts, "call") == 5
+
+
+@pytest.mark.parametrize("store", store_params(STORES))
+@pytest.mark.parametrize(
+    "scene",
+    [orchestrations_that_lock_two_entities_take_turns, an_entity_in_a_folder_of_its_own_is_called],
+    ids=lambda scene: scene.__name__,
+)
+def test_an_app_in_folders(
+    scene: Scene, store: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    run(V1_APP, scene, store, tmp_path, request)
