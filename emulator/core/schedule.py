@@ -1,4 +1,4 @@
-"""When a timer fires: NCRONTAB expressions with seconds, and plain intervals. Times are UTC.
+"""When a timer fires: NCRONTAB expressions with seconds, and plain intervals.
 
 An NCRONTAB expression has six fields, `{second} {minute} {hour} {day} {month} {day of week}`, or five without the
 seconds. Unlike in POSIX cron a day must fit both the day of the month and the day of the week. Source: reference
@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Any, Final, Protocol
-
-from croniter import CroniterError, croniter
 
 from emulator.core.instant import Instant
 
@@ -48,9 +46,10 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """An NCRONTAB expression, with seconds."""
+    """An NCRONTAB expression, with seconds, by the clock of a zone."""
 
     text: str
+    zone: tzinfo = UTC
 
     @property
     def adjusts_for_dst(self) -> bool:
@@ -59,9 +58,10 @@ class Cron:
 
     def next_after(self, moment: Instant) -> Instant:
         """See Schedule."""
-        found: Any = croniter(
-            self.text, moment.to_datetime(), second_at_beginning=True, day_or=False
-        )
+        from croniter import croniter
+
+        local = moment.to_datetime().astimezone(self.zone)
+        found: Any = croniter(self.text, local, second_at_beginning=True, day_or=False)
         following: datetime = found.get_next(datetime)
         return Instant.from_datetime(following)
 
@@ -90,8 +90,11 @@ class Interval:
         return f"Constant: {self.span}"
 
 
-def parse_schedule(text: str) -> Cron | Interval:
+def parse_schedule(text: str, zone: tzinfo = UTC) -> Cron | Interval:
     """Read a timer's schedule.
+
+    Args:
+        zone: whose clock an NCRONTAB expression means.
 
     Raises:
         ScheduleError: it is neither form, a field is out of range, or it never comes due.
@@ -105,10 +108,10 @@ def parse_schedule(text: str) -> Cron | Interval:
     if len(fields) == 5:
         fields = ["0", *fields]
     parts = [_field(name, field, text) for name, field in zip(_FIELD_NAMES, fields, strict=True)]
-    cron = Cron(" ".join(parts))
+    cron = Cron(" ".join(parts), zone)
     try:
         cron.next_after(Instant.parse("2024-01-01T00:00:00Z"))
-    except CroniterError as error:
+    except ValueError as error:
         raise ScheduleError(f"the schedule {text!r} cannot be read: {error}. {_HELP}") from error
     return cron
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, tzinfo
 from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from emulator.core.schedule import parse_schedule
 from emulator.engine.clock import Clock, IdSource
@@ -25,6 +27,7 @@ from emulator.storage.ports import Storage
 
 _log = get_logger(__name__)
 
+TIME_ZONE_SETTING: Final = "WEBSITE_TIME_ZONE"
 RESTART_S: Final = 5.0
 """Before a listener that failed begins anew."""
 
@@ -104,7 +107,7 @@ class Listeners:
     async def _timer(self, function: LoadedFunction) -> None:
         own = await self._storage(None)
         around = self._around(own)
-        schedule = parse_schedule(function.spec.trigger.text("schedule") or "")
+        schedule = parse_schedule(function.spec.trigger.text("schedule") or "", self._zone())
         monitor = ScheduleMonitor(own.blobs, around.host_id, function.name)
 
         async def listen() -> None:
@@ -128,6 +131,19 @@ class Listeners:
             await BlobListener(function, path, storage, own, around).run()
 
         await Singleton(own.blobs, function.name, around).run(listen)
+
+    def _zone(self) -> tzinfo:
+        """The zone by whose clock timers go."""
+        name = self._settings.app.get(TIME_ZONE_SETTING)
+        if not name:
+            return UTC
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ConfigError(
+                f"{TIME_ZONE_SETTING} is {name!r}, which names no time zone here; use a name such as Europe/Berlin, or "
+                "remove it for UTC"
+            ) from error
 
     def _around(self, storage: Storage) -> Surroundings:
         return Surroundings(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -38,6 +39,22 @@ NEXT = [
 @pytest.mark.parametrize(("text", "expected"), NEXT)
 def test_a_schedule_comes_due(text: str, expected: list[str]) -> None:
     found = occurrences(parse_schedule(text), NOW, len(expected))
+    assert [moment.text() for moment in found] == expected
+
+
+LOCAL = [
+    ("0 0 8 * * *", "2026-03-28T00:00:00Z", ["2026-03-28T07:00:00Z", "2026-03-29T06:00:00Z"]),
+    ("0 0 * * * *", "2026-10-24T23:30:00Z", ["2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z"]),
+    ("01:00:00", "2026-03-29T00:30:00Z", ["2026-03-29T01:30:00Z", "2026-03-29T02:30:00Z"]),
+]
+
+
+@pytest.mark.parametrize(("text", "start", "expected"), LOCAL)
+def test_a_schedule_goes_by_the_clock_of_its_zone(
+    text: str, start: str, expected: list[str]
+) -> None:
+    schedule = parse_schedule(text, ZoneInfo("Europe/Berlin"))
+    found = occurrences(schedule, Instant.parse(start), len(expected))
     assert [moment.text() for moment in found] == expected
 
 

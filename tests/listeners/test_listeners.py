@@ -40,14 +40,15 @@ class Slow(ScriptedInvoker):
 class Bench:
     """An app with one function, and its listeners."""
 
-    def __init__(self, work: LoadedFunction, invoker: ScriptedInvoker) -> None:
+    def __init__(self, work: LoadedFunction, invoker: ScriptedInvoker, zone: str = "") -> None:
         clock, ids = VirtualClock(asyncio.get_running_loop()), SeededIds()
+        values = {"WEBSITE_TIME_ZONE": zone} if zone else {}
         self.storage = MemoryStorage(clock, ids)
         self.invoker = invoker
         self.listeners = Listeners(
             FunctionApp(root=Path(), functions=(work,)),
             invoker,  # type: ignore[arg-type]
-            Settings(app=AppSettings(root=Path()), host_id="app"),
+            Settings(app=AppSettings(root=Path(), values=values), host_id="app"),
             self._open,
             clock=clock,
             ids=ids,
@@ -71,10 +72,13 @@ class Bench:
 
 
 def play(
-    work: LoadedFunction, scene: Callable[[Bench], Awaitable[None]], invoker: ScriptedInvoker
+    work: LoadedFunction,
+    scene: Callable[[Bench], Awaitable[None]],
+    invoker: ScriptedInvoker,
+    zone: str = "",
 ) -> None:
     async def main() -> None:
-        await scene(Bench(work, invoker))
+        await scene(Bench(work, invoker, zone))
 
     run_virtually(main())
 
@@ -87,6 +91,30 @@ def test_a_timer_runs_on_time_hour_after_hour() -> None:
         ]
 
     play(function(binding("timerTrigger", schedule="0 0 * * * *")), scene, ScriptedInvoker())
+
+
+def test_a_timer_goes_by_the_clock_of_the_apps_zone() -> None:
+    async def scene(bench: Bench) -> None:
+        await bench.run(4 * 3600)
+        assert [reason.partition(".")[0] for reason in bench.invoker.reasons] == [
+            "Timer fired at 2026-11-24T15:00:00"
+        ]
+
+    work = function(binding("timerTrigger", schedule="0 0 16 * * *"))
+    play(work, scene, ScriptedInvoker(), "Europe/Berlin")
+
+
+def test_a_zone_that_nobody_knows_is_said_and_its_timers_do_not_run(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scene(bench: Bench) -> None:
+        await bench.run(120)
+        assert bench.invoker.values == []
+
+    with caplog.at_level(logging.ERROR):
+        work = function(binding("timerTrigger", schedule=EVERY_MINUTE))
+        play(work, scene, ScriptedInvoker(), "Middle Earth")
+    assert "WEBSITE_TIME_ZONE is 'Middle Earth', which names no time zone here" in caplog.text
 
 
 def test_what_runs_may_end_when_the_host_stops() -> None:
