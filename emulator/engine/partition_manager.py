@@ -53,6 +53,10 @@ class PartitionManager:
         self._draining: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._index = {queue.name: i for i, queue in enumerate(hub.control_queues)}
+        self._stopping = False
+        """Passes go on until everything is drained, so that the leases do not end before; but they start nothing."""
+        self._released = False
+        self._passing = asyncio.Lock()
         self.ready = asyncio.Event()
         """Set once a partition is read here, or a first pass has found that another worker has them all."""
 
@@ -76,12 +80,18 @@ class PartitionManager:
                 self._drop_all()
 
     async def stop(self) -> None:
-        """Drain and release every partition. Call it after run() was cancelled or beside it."""
+        """Drain and release every partition, and take none again. Call it after run() was cancelled or beside it."""
+        self._stopping = True
         for name in list(self._loops):
             await self._drain(name)
+        async with self._passing:
+            self._released = True
+            await self._release_all()
+
+    async def _release_all(self) -> None:
         for _ in range(RETRIES_MAX):
             try:
-                await self._release_all()
+                await self._give_up()
                 return
             except EtagMismatchError:
                 continue
@@ -129,7 +139,8 @@ class PartitionManager:
         failures = 0
         while True:
             try:
-                waiting = await self._make_pass()
+                async with self._passing:
+                    waiting = await self._make_pass()
                 self._outage.worked("reading leases")
                 failures = 0
             except EtagMismatchError:
@@ -145,6 +156,8 @@ class PartitionManager:
             await asyncio.sleep(min(SOON_S, interval) if waiting else interval)
 
     async def _make_pass(self) -> bool:
+        if self._released:
+            return False
         leases = await self._hub.partitions.read()
         outcome = plan(
             [lease for lease in leases if lease.control_queue in self._index],
@@ -187,7 +200,7 @@ class PartitionManager:
 
     async def _start_reading(self, lease: PartitionLease) -> None:
         name = lease.control_queue
-        if name in self._loops or self._group is None:
+        if name in self._loops or self._group is None or self._stopping:
             return
         self._draining.pop(name, None)
         await self._hub.storage.queues.create_queue(name)
@@ -221,7 +234,7 @@ class PartitionManager:
         for name in list(self._loops):
             self._stop_reading(name)
 
-    async def _release_all(self) -> None:
+    async def _give_up(self) -> None:
         """Two passes: the first marks the rows as draining, the second gives them up."""
         worker = self._hub.settings.worker_id
         for _ in range(2):

@@ -16,6 +16,7 @@ from emulator.engine.activity_worker import ActivityWorker
 from emulator.engine.courier import Courier, Sent
 from emulator.engine.outage import Outage
 from emulator.engine.partition_loop import PartitionLoop
+from emulator.engine.partition_manager import PartitionManager
 from emulator.hub.message_queue import CLIENT_SENDER, InHand, MessageQueue
 from emulator.hub.task_hub import TaskHub
 from emulator.settings import HubSettings
@@ -161,3 +162,39 @@ async def test_a_timer_handed_over_to_a_loop_that_has_stopped_comes_when_it_is_d
     assert await scene.visible() == 0
     scene.clock.move(60)
     assert await scene.visible() == 1
+
+
+async def test_a_host_that_stops_does_not_take_its_partitions_again():
+    """Its passes go on while it drains: one that came after the release would own them for half a minute more."""
+    clock, ids = ManualClock(), CountedIds()
+    settings = HubSettings(lease_acquire_interval=timedelta(0), use_app_lease=False)
+    hub = TaskHub(MemoryStorage(clock, ids), settings, ids.hex32)
+    await hub.ensure()
+    started: list[int] = []
+
+    def new_loop(index: int) -> PartitionLoop:
+        started.append(index)
+        return PartitionLoop(
+            index,
+            hub.control_queues[index],
+            settings,
+            lambda _loop, _session: None,
+            clock=clock,
+            ids=ids,
+            outage=Outage("memory"),
+            sessions_max=1,
+        )
+
+    manager = PartitionManager(
+        hub, new_loop, clock=clock, outage=Outage("memory"), on_change=lambda: None
+    )
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(manager.run())
+        while len(manager.owned) < settings.partition_count:  # noqa: ASYNC110 - no event tells of all
+            await asyncio.sleep(0)
+        await manager.stop()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        running.cancel()
+    assert [lease.owner for lease in await hub.partitions.read()] == [None] * 4
+    assert sorted(started) == [0, 1, 2, 3]
