@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from emulator.errors import ConfigError, EmulatorError, TransientStorageError
+from emulator.errors import ConfigError, EmulatorError, InvariantError, TransientStorageError
 from emulator.storage.sources import Clock, IdSource
 from emulator.storage.sqlite_blobs import SqliteBlobs
 from emulator.storage.sqlite_queues import SqliteQueues
@@ -24,7 +24,10 @@ T = TypeVar("T")
 APPLICATION_ID: Final = 0x44464D55
 """Marks the file as ours ("DFMU")."""
 SCHEMA_VERSION: Final = 1
-BUSY_TIMEOUT_MS: Final = 5000
+BUSY_TIMEOUT_S: Final = 5.0
+"""How long another process may hold the file before what waits for it fails."""
+BUSY_PAUSE_S: Final = 0.001
+"""Between looks at a file that another process holds. The loop goes on meanwhile; SQLite's waiting would stop it."""
 
 _SCHEMA: Final = """
 CREATE TABLE queues (name TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -54,11 +57,13 @@ Operation = Callable[[sqlite3.Connection], Any]
 class SqliteFile:
     """The connection, and the operations waiting for the next commit."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
         """Name the file; open() opens it."""
         self.path = path
+        self._busy_timeout_s = busy_timeout_s
         self._connection: sqlite3.Connection | None = None
         self._waiting: list[tuple[Operation, asyncio.Future[Any]]] = []
+        self._busy_since: float | None = None
 
     def open(self) -> None:
         """Open or create the file.
@@ -71,10 +76,11 @@ class SqliteFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, isolation_level=None)
-            connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+            connection.execute(f"PRAGMA busy_timeout={int(self._busy_timeout_s * 1000)}")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             self._prepare(connection)
+            connection.execute("PRAGMA busy_timeout=0")
         except (sqlite3.Error, OSError) as error:
             raise ConfigError(
                 f"the embedded store {self.path} cannot be used: {error}. Check that the folder can be written and "
@@ -108,10 +114,13 @@ class SqliteFile:
 
     def close(self) -> None:
         """Commit what waits and close the file."""
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             return
-        self._commit()
-        self._connection.close()
+        if self._waiting:
+            connection.execute(f"PRAGMA busy_timeout={int(self._busy_timeout_s * 1000)}")
+            self._execute_all(connection)
+        connection.close()
         self._connection = None
 
     async def run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
@@ -131,20 +140,34 @@ class SqliteFile:
         return await future
 
     def _commit(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        """Execute what waits, or look again soon if another process holds the file."""
         connection = self._connection
-        if connection is None or not waiting:
+        if connection is None or not self._waiting:
             return
-        outcomes: list[Any] = []
+        loop = asyncio.get_running_loop()
         try:
             connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            since = self._busy_since = self._busy_since or loop.time()
+            if _is_busy(error) and loop.time() - since < self._busy_timeout_s:
+                loop.call_later(BUSY_PAUSE_S, self._commit)
+                return
+        self._busy_since = None
+        self._execute_all(connection)
+
+    def _execute_all(self, connection: sqlite3.Connection) -> None:
+        """Execute what waits in one transaction, which may have begun."""
+        waiting, self._waiting = self._waiting, []
+        outcomes: list[Any] = []
+        try:
+            if not connection.in_transaction:
+                connection.execute("BEGIN IMMEDIATE")
             outcomes = [_outcome(operation, connection) for operation, _ in waiting]
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - a defect in one operation must not leave the others waiting
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            failure = TransientStorageError(f"the embedded store {self.path} failed: {error}")
-            outcomes = [failure] * len(waiting)
+            outcomes = [self._failure(error) for _ in waiting]
         for (_, future), outcome in zip(waiting, outcomes, strict=True):
             if future.done():
                 continue
@@ -152,6 +175,15 @@ class SqliteFile:
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
+
+    def _failure(self, error: Exception) -> Exception:
+        if isinstance(error, sqlite3.Error):
+            return TransientStorageError(f"the embedded store {self.path} failed: {error}")
+        return InvariantError(f"an operation on the embedded store {self.path} failed: {error!r}")
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _outcome(operation: Operation, connection: sqlite3.Connection) -> object:
@@ -164,9 +196,16 @@ def _outcome(operation: Operation, connection: sqlite3.Connection) -> object:
 class SqliteStorage:
     """An account in one file (storage.ports.Storage)."""
 
-    def __init__(self, path: Path, clock: Clock, ids: IdSource) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        ids: IdSource,
+        *,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+    ) -> None:
         """Name the file; open() opens it."""
-        self._file = SqliteFile(path)
+        self._file = SqliteFile(path, busy_timeout_s=busy_timeout_s)
         self._queues = SqliteQueues(self._file, clock, ids)
         self._tables = SqliteTables(self._file, clock)
         self._blobs = SqliteBlobs(self._file, clock)

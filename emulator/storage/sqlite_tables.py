@@ -22,6 +22,7 @@ from emulator.storage.ports import (
     RowPage,
     Value,
     Write,
+    WriteKind,
 )
 from emulator.storage.rules import (
     Stored,
@@ -36,6 +37,8 @@ from emulator.storage.sqlite_runner import Runner, next_tag
 
 _SELECT: Final = "SELECT pk, rk, etag, stamp, columns FROM rows WHERE tbl = ?"
 _ORDER: Final = " ORDER BY pk, rk"
+_MERGES: Final = frozenset({WriteKind.MERGE, WriteKind.UPSERT_MERGE})
+"""Only these need to know the columns that are there."""
 
 
 class SqliteTables:
@@ -186,7 +189,10 @@ def _prepare(
     found = db.execute(
         "SELECT number, etag, columns FROM rows WHERE tbl = ? AND pk = ? AND rk = ?", key
     ).fetchone()
-    existing = Stored(_etag(found[1]), _decode(found[2])) if found is not None else None
+    existing = None
+    if found is not None:
+        kept = _decode(found[2]) if write.kind in _MERGES else {}
+        existing = Stored(_etag(found[1]), kept)
     columns = apply_write(write, existing)
 
     def execute() -> ETag | None:
@@ -230,7 +236,7 @@ def _row(found: tuple[Any, ...], select: Sequence[str] | None) -> Row:
 def _encode(columns: Columns) -> str:
     """Columns as JSON; types that JSON does not have are one-member objects."""
     plain = {name: _encode_value(value) for name, value in columns.items()}
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    return _to_json(plain)
 
 
 def _encode_value(value: Value) -> object:
@@ -246,7 +252,7 @@ def _encode_value(value: Value) -> object:
 
 
 def _decode(text: str) -> dict[str, Value]:
-    return cast("dict[str, Value]", json.loads(text, object_hook=_decode_value))
+    return cast("dict[str, Value]", _from_json(text))
 
 
 def _decode_value(item: dict[str, Any]) -> object:
@@ -259,3 +265,8 @@ def _decode_value(item: dict[str, Any]) -> object:
         if kind == "b" and isinstance(value, str):
             return base64.b64decode(value)
     return item
+
+
+_to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_from_json: Final = json.JSONDecoder(object_hook=_decode_value).decode
+"""Made once: `json.dumps` and `json.loads` make a coder for each call that has options."""
