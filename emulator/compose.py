@@ -18,7 +18,7 @@ from bindings.orchestration_trigger import OrchestratorFunction, Orchestrators
 from bindings.registry import Registry
 from bindings.sdk_session import close as close_sdk_session
 from bindings.sdk_speed import install as make_sdk_fast
-from emulator.config import resolve_connection
+from emulator.config import STATE_FOLDER, resolve_connection
 from emulator.core.entity import EntityRules
 from emulator.core.episode import EpisodeSettings
 from emulator.core.http_call import HTTP_ACTIVITY
@@ -56,7 +56,7 @@ from emulator.settings import (
     StorageSettings,
 )
 from emulator.storage.ports import Storage
-from emulator.stores import Stores
+from emulator.stores import Stores, azurite_if_needed
 
 _log = get_logger(__name__)
 
@@ -86,35 +86,6 @@ def make_storage(settings: StorageSettings, clock: Clock, ids: IdSource) -> Stor
             from emulator.storage.azure import AzureStorage
 
             return AzureStorage(settings, clock)
-
-
-@asynccontextmanager
-async def azurite_if_needed(
-    settings: StorageSettings, environment: Mapping[str, str], say: Callable[[str], None]
-) -> AsyncGenerator[None]:
-    """Run Azurite while inside, if the settings mean the local one and nobody listens there.
-
-    Raises:
-        ConfigError: it is needed and cannot be started.
-    """
-    if settings.kind is not StorageKind.AZURE or not settings.start_azurite:
-        yield
-        return
-    from azurite import Azurite, Ports, is_listening
-    from emulator.storage.azure_connection import is_development
-
-    ports = Ports()
-    if not is_development(settings) or is_listening(ports.blob):
-        yield
-        return
-    say(f"Nobody listens on port {ports.blob}; starting Azurite (--no-azurite turns this off)")
-    server = Azurite(environment, ports=ports)
-    await server.start()
-    _log.info("Azurite started", extra=fields("azurite_started", pid=server.pid))
-    try:
-        yield
-    finally:
-        await server.stop()
 
 
 # --- what bindings and HTTP are given -----------------------------------------------------------------------------
@@ -297,7 +268,10 @@ async def running_host(
     clock, ids = clock or SystemClock(), ids or SystemIds()
     async with AsyncExitStack() as stack:
         if storage is None:
-            await stack.enter_async_context(azurite_if_needed(settings.storage, environment, say))
+            folder = settings.app.root / STATE_FOLDER / "azurite"
+            await stack.enter_async_context(
+                azurite_if_needed(settings.storage, folder, environment, say)
+            )
             storage = make_storage(settings.storage, clock, ids)
         await storage.open()
         stack.push_async_callback(storage.close)

@@ -78,6 +78,8 @@ class StorageSettings:
     `clientId`, as they follow the connection's name in the settings."""
     start_azurite: bool = True
     """Start Azurite when `UseDevelopmentStorage=true` and nobody listens."""
+    development_ports: tuple[int, int, int] = (10000, 10001, 10002)
+    """Where `UseDevelopmentStorage=true` finds blobs, queues and tables. Source: Azurite."""
     timeout: timedelta = timedelta(seconds=20)
     """Of one request."""
 

@@ -1,16 +1,23 @@
-"""The stores that bindings name by their connections: the app's own, and other accounts, opened when first named."""
+"""The stores that bindings name by their connections: the app's own, and other accounts, opened when first named.
+
+And Azurite, where the settings mean it and nobody else runs it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 from emulator.config import DEFAULT_STORAGE, resolve_connection
 from emulator.errors import ConfigError
+from emulator.log import fields, get_logger
 from emulator.settings import Settings, StorageKind, StorageSettings
 from emulator.storage.ports import Storage
 
+_log = get_logger(__name__)
 _OWN: Final = frozenset({"", "storage", DEFAULT_STORAGE.lower()})
 
 
@@ -69,3 +76,41 @@ class Stores:
             own.connection_string,
             own.service_uris,
         )
+
+
+@asynccontextmanager
+async def azurite_if_needed(
+    settings: StorageSettings,
+    folder: Path,
+    environment: Mapping[str, str],
+    say: Callable[[str], None],
+) -> AsyncGenerator[None]:
+    """Run Azurite while inside, if the settings mean the local one and nobody listens there.
+
+    Args:
+        folder: keeps Azurite's data from one run to the next.
+
+    Raises:
+        PreconditionError: it is needed and cannot be started.
+    """
+    if settings.kind is not StorageKind.AZURE or not settings.start_azurite:
+        yield
+        return
+    from azurite import Azurite, Ports, is_listening
+    from emulator.storage.azure_connection import is_development
+
+    ports = Ports(*settings.development_ports)
+    if not is_development(settings) or is_listening(ports.blob):
+        yield
+        return
+    say(
+        f"Nobody listens on port {ports.blob}; starting Azurite, which keeps its data in {folder} (--no-azurite turns "
+        "this off)"
+    )
+    server = Azurite(environment, ports=ports, location=folder)
+    await server.start()
+    _log.info("Azurite started", extra=fields("azurite_started", pid=server.pid))
+    try:
+        yield
+    finally:
+        await server.stop()

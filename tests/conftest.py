@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -17,6 +19,8 @@ from tests.support.hosts import Place, new_place
 STORES = ("memory", "sqlite", "azurite")
 PORT_STORES = (*STORES, "azurite_sdk")
 PERSISTENT_STORES = ("sqlite", "azurite")
+_TURNS_TO_END = 5
+"""Turns of the loop in which tasks that were told to end may do so."""
 _tests_by_store: Counter[str] = Counter()
 
 
@@ -32,6 +36,23 @@ def pytest_configure(config: pytest.Config) -> None:
     is_worker = hasattr(config, "workerinput")
     if not is_worker and not config.option.collectonly and config.option.markexpr != "not azurite":
         azurite_support.install_once()
+
+
+@pytest.fixture(autouse=True)
+def no_task_is_left(request: pytest.FixtureRequest) -> None:
+    """An asynchronous test fails if it, or a fixture of it, leaves a task behind: the loop would cancel it unseen."""
+    if inspect.iscoroutinefunction(request.function):
+        request.getfixturevalue("watched_tasks")
+
+
+@pytest.fixture
+async def watched_tasks() -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    for _ in range(_TURNS_TO_END):
+        await asyncio.sleep(0)
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not left, f"left behind: {', '.join(sorted(task.get_name() for task in left))}"
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ identity-based form. Source: reference functions-host.md 1.3. No message ever sh
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -19,9 +20,6 @@ DEVELOPMENT_KEY: Final = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 """The published key of every emulator of the storage services."""
-BLOB_PORT: Final = 10000
-QUEUE_PORT: Final = 10001
-TABLE_PORT: Final = 10002
 _SERVICES: Final = ("blob", "queue", "table")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -65,6 +63,8 @@ def read_account(settings: StorageSettings) -> Account:
     Raises:
         ConfigError: it is in no form that is understood; the message names the setting and what is missing.
     """
+    if is_development(settings):
+        return _development(settings)
     if settings.connection_string:
         return _from_string(settings.connection_string, settings.connection)
     if settings.service_uris:
@@ -82,8 +82,6 @@ def _parts(text: str) -> dict[str, str]:
 
 def _from_string(text: str, setting: str) -> Account:
     parts = _parts(text)
-    if (parts.get("usedevelopmentstorage") or "").lower() == "true":
-        return _development(parts.get("developmentstorageproxyuri"))
     signature = parts.get("sharedaccesssignature")
     key = parts.get("accountkey")
     name = parts.get("accountname")
@@ -92,6 +90,11 @@ def _from_string(text: str, setting: str) -> Account:
         raise ConfigError(
             f"the storage connection {setting!r} has neither AccountKey nor SharedAccessSignature; copy the whole "
             "connection string of the account"
+        )
+    if key and not _is_base64(key):
+        raise ConfigError(
+            f"the storage connection {setting!r} has an AccountKey that is not base64; copy the whole connection "
+            "string of the account"
         )
     if key and not name:
         raise ConfigError(
@@ -105,6 +108,14 @@ def _from_string(text: str, setting: str) -> Account:
         key=key,
         signature=None if key else signature,
     )
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _endpoint(parts: Mapping[str, str], service: str, name: str | None, setting: str) -> str:
@@ -127,14 +138,14 @@ def _endpoint(parts: Mapping[str, str], service: str, name: str | None, setting:
     return f"{protocol}://{name}.{service}.{suffix}"
 
 
-def _development(proxy: str | None) -> Account:
+def _development(settings: StorageSettings) -> Account:
+    proxy = _parts(settings.connection_string or "").get("developmentstorageproxyuri")
     base = (proxy or "http://127.0.0.1").rstrip("/")
+    blob, queue, table = (
+        f"{base}:{port}/{DEVELOPMENT_ACCOUNT}" for port in settings.development_ports
+    )
     return Account(
-        name=DEVELOPMENT_ACCOUNT,
-        blob=f"{base}:{BLOB_PORT}/{DEVELOPMENT_ACCOUNT}",
-        queue=f"{base}:{QUEUE_PORT}/{DEVELOPMENT_ACCOUNT}",
-        table=f"{base}:{TABLE_PORT}/{DEVELOPMENT_ACCOUNT}",
-        key=DEVELOPMENT_KEY,
+        name=DEVELOPMENT_ACCOUNT, blob=blob, queue=queue, table=table, key=DEVELOPMENT_KEY
     )
 
 
