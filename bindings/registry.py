@@ -18,6 +18,7 @@ from bindings.queue import QUEUE
 from bindings.queue_trigger import QUEUE_TRIGGER
 from bindings.table import TABLE
 from bindings.timer_trigger import TIMER_TRIGGER
+from bindings.unserved_output import UNSERVED_OUTPUT
 from emulator.errors import ConfigError
 from emulator.host.binding_api import (
     BindingSpec,
@@ -60,7 +61,7 @@ class Registry:
 
     def refusal(self, spec: BindingSpec) -> str | None:
         """See BindingRegistry."""
-        kind = _BY_KIND.get(spec.kind)
+        kind = _find(spec)
         if kind is not None and _serves(kind, spec):
             return None
         listed = ", ".join(sorted(kind.name for kind in TYPES if _serves(kind, spec)))
@@ -70,9 +71,18 @@ class Registry:
             f"here. Known {role}, in any case: {listed}. The app's other functions run"
         )
 
+    def remark(self, spec: BindingSpec) -> str | None:
+        """See BindingRegistry."""
+        if _find(spec) is not UNSERVED_OUTPUT:
+            return None
+        return (
+            f"outputs of the type '{spec.type}' (binding {spec.name!r}) are not served here: what the function sets "
+            "is shown in the log instead of being sent"
+        )
+
     def check(self, spec: BindingSpec) -> None:
         """See BindingRegistry."""
-        _BY_KIND[spec.kind].check(spec)
+        _kind(spec).check(spec)
 
     def accepts(self, spec: BindingSpec, annotation: object) -> bool:
         """See BindingRegistry."""
@@ -92,32 +102,48 @@ class Registry:
         self, spec: BindingSpec, annotation: object, services: Services
     ) -> InputSource:
         """See BindingRegistry."""
-        kind = _BY_KIND[spec.kind]
+        kind = _kind(spec)
         if kind.input is None:
             raise ConfigError(f"no input binding of type {spec.type!r}")
         return kind.input(spec, annotation, services)
 
     def output_sink(self, spec: BindingSpec, services: Services) -> OutputSink | None:
         """See BindingRegistry."""
-        kind = _BY_KIND[spec.kind]
+        kind = _kind(spec)
         return kind.output(spec, services) if kind.output is not None else None
 
     async def value_by_hand(self, spec: BindingSpec, call: ByHand, services: Services) -> object:
         """See BindingRegistry."""
-        trigger = _BY_KIND[spec.kind].trigger
+        trigger = _kind(spec).trigger
         if trigger is None:
             raise ValueError(f"{spec.type!r} is no trigger")
         return await trigger.by_hand(spec, call.text, services)
 
     def decode_trigger(self, spec: BindingSpec, value: object, annotation: object) -> Any:  # noqa: ANN401
         """See BindingRegistry."""
-        trigger = _BY_KIND[spec.kind].trigger
+        trigger = _kind(spec).trigger
         return value if trigger is None else trigger.decode(value, annotation)
 
     def trigger_data(self, spec: BindingSpec, value: object) -> Mapping[str, object]:
         """See BindingRegistry."""
-        trigger = _BY_KIND[spec.kind].trigger
+        trigger = _kind(spec).trigger
         return {} if trigger is None else trigger.data(spec, value)
+
+
+def _find(spec: BindingSpec) -> BindingType | None:
+    """The row of a type. Any output that has none is shown instead of sent."""
+    kind = _BY_KIND.get(spec.kind)
+    if kind is None and spec.direction is Direction.OUT and not spec.is_trigger:
+        return UNSERVED_OUTPUT
+    return kind
+
+
+def _kind(spec: BindingSpec) -> BindingType:
+    """The row of a type that is not refused."""
+    kind = _find(spec)
+    if kind is None:
+        raise ConfigError(f"no binding of type {spec.type!r}")
+    return kind
 
 
 def _serves(kind: BindingType, spec: BindingSpec) -> bool:

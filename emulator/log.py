@@ -51,6 +51,7 @@ EVENTS: Final = frozenset(
         "azurite_started",
         "azurite_stopped",
         "request_failed",
+        "output_not_sent",
     }
 )
 

@@ -152,6 +152,10 @@ class BindingRegistry(Protocol):
         """Why a binding cannot be used; None if it can."""
         ...
 
+    def remark(self, spec: BindingSpec) -> str | None:
+        """What the app's author should know of a binding that can be used; None if nothing."""
+        ...
+
     def check(self, spec: BindingSpec) -> None:
         """Look at the members of a binding whose app settings are in place.
 

@@ -120,6 +120,8 @@ def _add(
         )
         return
     found.functions.append(replace(_loaded(found, resolved, load), retry=retry))
+    remarks = (registry.remark(binding) for binding in spec.bindings)
+    found.warnings.extend(f"function {spec.name!r}: {remark}" for remark in remarks if remark)
     found.warnings.extend(
         f"the binding name {b.name!r} of function {spec.name!r} has an underscore: it works here, but Azure refuses "
         "such a function"

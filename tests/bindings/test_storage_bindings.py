@@ -262,10 +262,6 @@ UNKNOWN = [
         binding("cosmosDB"),
         "Known bindings of direction in, in any case: blob, durableClient, table",
     ),
-    (
-        binding("twilioSms", direction=Direction.OUT),
-        "Known bindings of direction out, in any case: blob, durableClient, http, queue, table",
-    ),
     (binding("queue"), "'queue' .* direction in"),
 ]
 
