@@ -573,7 +573,7 @@ def _server(
     )
     functions = HttpFunctions(routes, parts.invoker, HttpValues())
     gate = Gate(keys) if settings.http.enable_auth else None
-    return HttpServer(settings.http, management, functions, admin, gate)
+    return HttpServer(settings.http, management, functions, admin, gate, version=product_version())
 
 
 def key_store(settings: Settings, storage: Storage, clock: Clock, ids: IdSource) -> KeyStore:

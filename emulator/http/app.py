@@ -10,11 +10,12 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from aiohttp import web
 
 from emulator.errors import ConfigError, PreconditionError
+from emulator.http import openapi
 from emulator.http.admin import HOME, AdminApi
 from emulator.http.functions import HttpFunctions, HttpRoute
 from emulator.http.gate import Gate, Level, level_of
 from emulator.http.management import ManagementApi
-from emulator.http.messages import ApiRequest, ApiResponse
+from emulator.http.messages import ApiRequest, ApiResponse, answer
 from emulator.http.queries import Query
 from emulator.http.urls import ADMIN, RPC, WEBHOOKS
 from emulator.log import fields, get_logger
@@ -38,13 +39,17 @@ class HttpServer:
         functions: HttpFunctions,
         admin: AdminApi,
         gate: Gate | None = None,
+        *,
+        version: str,
     ) -> None:
         """Nothing listens before start().
 
         Args:
+            version: of this program.
             gate: enforces keys; without one everything is open.
         """
         self._gate = gate
+        self._version = version
         self._settings = settings
         self._management = management
         self._functions = functions
@@ -183,6 +188,8 @@ class HttpServer:
         self, request: web.Request, rest: str, prefix: str, *, is_rpc: bool = False
     ) -> web.Response:
         api = await _api_request(request, rest, prefix, is_rpc=is_rpc)
+        if api.method == "GET" and api.path == openapi.FILE:
+            return _response(answer(200, openapi.document(self._version, prefix)))
         return _response(await self._management.handle(api))
 
     async def _call(

@@ -49,3 +49,8 @@ def fail(nothing: str):
 def napper(context: df.DurableOrchestrationContext):
     yield context.create_timer(context.current_utc_datetime + timedelta(seconds=2))
     return "awake"
+
+
+@app.entity_trigger(context_name="context")
+def counter(context: df.DurableEntityContext):
+    context.set_state(context.get_state(lambda: 0) + 1)

@@ -1,0 +1,159 @@
+"""The OpenAPI document against a running host: no answer that it does not describe, and none that is our failure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from emulator.http.openapi import document
+from emulator.http.urls import ADMIN, WEBHOOKS
+from tests.support.hosts import DURABLE, HostHere, Place, hosting, new_place
+
+APP = Path(__file__).parents[1] / "commands" / "waiting_app"
+EXAMPLES = 8
+"""Requests of each operation that are made up."""
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+OPERATIONS = [
+    (path, method)
+    for path, operations in document("0", WEBHOOKS)["paths"].items()
+    for method in operations
+]
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Place:
+    return new_place("memory", tmp_path, lambda: pytest.fail("no server is needed"))
+
+
+@pytest.fixture
+async def host(memory: Place) -> AsyncIterator[HostHere]:
+    async with hosting(APP, memory, enable_auth=False) as running:
+        yield running
+
+
+async def schema_of(host: HostHere) -> Any:
+    """The document as it is served, but for how long a made-up request may wait for an instance."""
+    reply = await host.get(f"{DURABLE}/openapi.json")
+    assert reply.status == 200
+    content = reply.json
+    for operations in content["paths"].values():
+        for operation in operations.values():
+            for parameter in operation["parameters"]:
+                if parameter["name"] in ("timeout", "pollingInterval"):
+                    parameter["schema"]["maximum"] = 0.1
+    return schemathesis.openapi.from_dict(content)
+
+
+async def test_the_document_is_served_on_both_schemes(host: HostHere):
+    for prefix in (WEBHOOKS, ADMIN):
+        content = (await host.get(f"{prefix}/openapi.json")).json
+        assert content["servers"] == [{"url": prefix}]
+        assert content["openapi"] == "3.0.3"
+
+
+async def test_what_is_made_up_meets_only_what_is_described(host: HostHere):
+    schema = await schema_of(host)
+    base = f"{host.base}{WEBHOOKS}"
+    tested = 0
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        strategy = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+
+        @given(case=strategy)
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        def check(case: Any) -> None:
+            case.call_and_validate(base_url=base, timeout=20, checks=CHECKS)
+
+        await asyncio.to_thread(check)
+        tested += 1
+    assert tested == len(OPERATIONS) == 20
+
+
+STATES = ("absent", "running", "suspended", "completed", "failed", "terminated")
+
+
+async def make_states(host: HostHere) -> None:
+    """An instance in every state but Pending, named for it."""
+    for name, function in (
+        ("running", "approval"),
+        ("suspended", "approval"),
+        ("completed", "greeting"),
+        ("failed", "broken"),
+        ("terminated", "approval"),
+    ):
+        await host.start(function, instance_id=name)
+    await host.post(f"{DURABLE}/instances/suspended/suspend?reason=r")
+    await host.post(f"{DURABLE}/instances/terminated/terminate?reason=r")
+    for name in STATES[1:]:
+        await host.until(name, name.capitalize())
+    await host.post(f"{DURABLE}/entities/counter/k?op=add")
+
+
+async def test_every_state_meets_only_what_is_described(host: HostHere):
+    """All operations on instances in all states, but for the two that the real product answers with 500."""
+    await make_states(host)
+    schema = await schema_of(host)
+    base = f"{host.base}{WEBHOOKS}"
+    seen: dict[str, set[int]] = {}
+    order = sorted(OPERATIONS, key=lambda item: (item[1] == "delete", item[0]))
+    for path, method in order:
+        if "{instanceId}" not in path:
+            continue
+        operation = schema[path][method.upper()]
+        for state in STATES:
+            if (path.rpartition("/")[2], state) in {
+                ("suspend", "suspended"),
+                ("resume", "running"),
+            }:
+                continue
+            values = {"instanceId": state, "eventName": "first", "functionName": "greeting"}
+            body = {"body": 1, "media_type": "application/json"}
+            case = operation.Case(
+                path_parameters={k: v for k, v in values.items() if f"{{{k}}}" in path},
+                **(body if "requestBody" in operation.definition.raw else {}),
+            )
+            response = await asyncio.to_thread(
+                case.call_and_validate, base_url=base, timeout=20, checks=CHECKS
+            )
+            seen.setdefault(f"{method} {path}", set()).add(response.status_code)
+    assert seen["get /instances/{instanceId}"] >= {200, 202, 404}
+    assert seen["post /instances/{instanceId}/terminate"] >= {202, 404, 410}
+    assert seen["post /instances/{instanceId}/rewind"] >= {404, 412}
+    assert seen["delete /instances/{instanceId}"] >= {200}
+
+
+async def test_keys_are_described(memory: Place):
+    async with hosting(APP, memory, enable_auth=True) as host:
+        assert (await host.get(f"{DURABLE}/openapi.json")).status == 401
+        keys = (await host.get("/admin/host/systemkeys")).status
+        assert keys == 401
+    responses = document("0", WEBHOOKS)["paths"]["/instances"]["get"]["responses"]
+    assert {"401", "403"} <= set(responses)
