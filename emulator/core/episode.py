@@ -39,7 +39,7 @@ from emulator.core.messages import OutboundMessage, TaskMessage
 from emulator.core.nondeterminism import NonDeterminismError
 from emulator.core.parity import Deviation, Rule
 from emulator.core.replay import Replay, Rules
-from emulator.core.state import RuntimeState
+from emulator.core.state import RuntimeState, remembered
 from emulator.core.status import RuntimeStatus
 from emulator.core.turn import Outcome, Turn
 from emulator.errors import InvariantError
@@ -63,6 +63,7 @@ class Execution:
         "asked",
         "continued",
         "feed",
+        "handled",
         "mark",
         "replay",
         "settings",
@@ -71,11 +72,21 @@ class Execution:
         "warnings",
     )
 
-    def __init__(self, settings: EpisodeSettings, events: Sequence[HistoryEvent] = ()) -> None:
-        """Begin from stored rows."""
+    def __init__(
+        self,
+        settings: EpisodeSettings,
+        events: Sequence[HistoryEvent] = (),
+        handled: Sequence[str] = (),
+    ) -> None:
+        """Begin from stored rows.
+
+        Args:
+            handled: keys of what the executions that this one continues have received, oldest first.
+        """
         self.settings = settings
         self.continued = False
-        self.state = RuntimeState(events)
+        self.handled = tuple(handled)
+        self.state = RuntimeState(events, self.handled)
         self.feed = Feed()
         self.replay = Replay(settings.rules)
         self.applied = 0
@@ -459,6 +470,15 @@ def _child_start(
     )
 
 
+def answer_again(execution: Execution, now: Instant) -> tuple[OutboundMessage, ...]:
+    """What an execution that has ended told its parent; empty if it has none, or has not ended.
+
+    Without the details of a failure, which no history holds.
+    """
+    completed = execution.state.completed
+    return _answer_parent(execution, completed, Outcome(), now) if completed is not None else ()
+
+
 # --- ends -------------------------------------------------------------------------------------------------------
 
 
@@ -492,7 +512,8 @@ def _continue(
     """The next execution of the instance, with the events that it takes over."""
     started = _started(execution)
     assert replay.continue_as_new is not None
-    following = Execution(execution.settings)
+    handled = remembered(execution.handled, execution.state.events)
+    following = Execution(execution.settings, handled=handled)
     following.continued = True
     following.told = execution.told
     following.add(OrchestratorStarted(timestamp=now))

@@ -11,12 +11,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from emulator.core.events import EventRaised, ExecutionStarted, ExecutionTerminated
+from emulator.core.events import (
+    EventRaised,
+    ExecutionStarted,
+    ExecutionTerminated,
+    HistoryEvent,
+    TimerFired,
+)
 from emulator.core.ids import ExecutionId
 from emulator.core.instance import InstanceRecord
 from emulator.core.instant import Instant
 from emulator.core.messages import TaskMessage
-from emulator.core.state import RuntimeState, answered_task
+from emulator.core.state import RuntimeState, answered_task, received_key
 from emulator.core.status import RuntimeStatus
 
 ZOMBIE_DEQUEUE_COUNT: Final = 5
@@ -73,12 +79,14 @@ class Judge:
         self._is_entity = is_entity
         self._started = state.started
         self._answered: set[int] = set()
+        self._received: set[str] = set()
 
     def judge(self, arrival: Arrival) -> Verdict:
         """Decide on the next message; an accepted one counts for those that follow."""
         message = arrival.message
         if self._is_entity:
-            return self._judge_for_entity(message)
+            verdict = self._judge_for_entity(message)
+            return verdict if verdict is not Verdict.ACCEPT else self._once(message.event)
         if isinstance(message.event, ExecutionStarted):
             return self._judge_execution_start(message.event)
         if self._started is None:
@@ -87,13 +95,42 @@ class Judge:
             return Verdict.DISCARD
         task_id = answered_task(message.event)
         if task_id is None:
-            return Verdict.DEFER if self._is_early_answer_of_entity(arrival) else Verdict.ACCEPT
+            return self._judge_unasked(arrival)
         if task_id not in self._state.scheduled:
             return Verdict.DEFER
         if task_id in self._state.answered or task_id in self._answered:
             return Verdict.DISCARD
+        if self._is_outdated(message.event):
+            return Verdict.DISCARD
         self._answered.add(task_id)
         return Verdict.ACCEPT
+
+    def _judge_unasked(self, arrival: Arrival) -> Verdict:
+        if self._is_early_answer_of_entity(arrival):
+            return Verdict.DEFER
+        return self._once(arrival.message.event)
+
+    def _once(self, event: HistoryEvent) -> Verdict:
+        """What answers no task counts once, however often it is delivered."""
+        key = received_key(event)
+        if key is None:
+            return Verdict.ACCEPT
+        if key in self._state.received or key in self._received:
+            return Verdict.DISCARD
+        self._received.add(key)
+        return Verdict.ACCEPT
+
+    def _is_outdated(self, event: HistoryEvent) -> bool:
+        """An answer to what history does not hold, or not any more.
+
+        A timer of an episode that was sent but not stored, and ran again later, is earlier than the one that was
+        stored. An answer that a rewind has taken back may be delivered again.
+        """
+        if event.timestamp in self._state.taken_back:
+            return True
+        return isinstance(event, TimerFired) and event.fire_at < self._state.due.get(
+            event.timer_id, event.fire_at
+        )
 
     def _judge_execution_start(self, event: ExecutionStarted) -> Verdict:
         if self._started is not None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Iterable, Sequence
+from typing import Final, cast
+from zlib import crc32
 
 from emulator.core.events import (
+    EventRaised,
     EventSent,
     ExecutionCompleted,
     ExecutionResumed,
     ExecutionStarted,
     ExecutionSuspended,
+    GenericEvent,
     HistoryEvent,
     OrchestratorStarted,
     SubOrchestrationCompleted,
@@ -24,29 +27,38 @@ from emulator.core.events import (
     TimerFired,
 )
 from emulator.core.ids import ExecutionId
+from emulator.core.instant import Instant
 from emulator.core.status import TERMINAL, RuntimeStatus
 
 
 class RuntimeState:
     """The rows of one execution in order, with what can be read off them kept up to date.
 
-    `scheduled` holds the task ids that rows have started, `answered` those that rows have answered, `requests` the
-    ids of the requests sent to entities.
+    `scheduled` holds the task ids that rows have started, `answered` those that rows have answered, `due` the times
+    of timers by task id, `requests` the ids of the requests sent to entities, `received` the keys of what reached
+    the instance without answering a task (received_key()), `taken_back` the times of what a rewind took out.
     """
 
     __slots__ = (
         "answered",
         "completed",
+        "due",
         "episode",
         "events",
+        "received",
         "requests",
         "scheduled",
         "started",
         "suspended",
+        "taken_back",
     )
 
-    def __init__(self, events: Iterable[HistoryEvent] = ()) -> None:
-        """Fold rows that are stored already."""
+    def __init__(self, events: Iterable[HistoryEvent] = (), handled: Iterable[str] = ()) -> None:
+        """Fold rows that are stored already.
+
+        Args:
+            handled: keys (received_key()) of what earlier executions of the instance have received.
+        """
         self.events: list[HistoryEvent] = []
         self.started: ExecutionStarted | None = None
         self.completed: ExecutionCompleted | None = None
@@ -54,13 +66,19 @@ class RuntimeState:
         self.episode = 0
         self.scheduled: set[int] = set()
         self.answered: set[int] = set()
+        self.due: dict[int, Instant] = {}
         self.requests: set[str] = set()
+        self.received: set[str] = set(handled)
+        self.taken_back: set[Instant] = set()
         for event in events:
             self.add(event)
 
     def add(self, event: HistoryEvent) -> None:
         """Append one row."""
         self.events.append(event)
+        key = received_key(event)
+        if key is not None:
+            self.received.add(key)
         match event:
             case OrchestratorStarted():
                 self.episode += 1
@@ -72,12 +90,17 @@ class RuntimeState:
                 self.suspended = True
             case ExecutionResumed():
                 self.suspended = False
+            case GenericEvent():
+                self.taken_back.add(event.timestamp)
             case _:
                 self._add_task(event)
 
     def _add_task(self, event: HistoryEvent) -> None:
         match event:
-            case TaskScheduled() | TimerCreated() | SubOrchestrationCreated():
+            case TimerCreated():
+                self.scheduled.add(event.event_id)
+                self.due[event.event_id] = event.fire_at
+            case TaskScheduled() | SubOrchestrationCreated():
                 self.scheduled.add(event.event_id)
             case EventSent():
                 self.scheduled.add(event.event_id)
@@ -107,6 +130,36 @@ class RuntimeState:
     def is_terminal(self) -> bool:
         """Whether nothing more can happen to this execution."""
         return self.completed is not None and self.completed.status in TERMINAL
+
+
+def received_key(event: HistoryEvent) -> str | None:
+    """What tells one message from another where no task id does: its sending time (in 100 ns), kind and texts.
+
+    A message that is delivered again, because its deletion failed or its receiver died, has all of them in common
+    with the row that it has become. None for events that answer a task, and those that happen once.
+    """
+    match event:
+        case EventRaised():
+            text = f"{event.name}\0{event.input}"
+        case ExecutionSuspended() | ExecutionResumed():
+            text = f"{type(event).__name__}\0{event.reason}"
+        case GenericEvent():
+            text = f"GenericEvent\0{event.data}"
+        case _:
+            return None
+    return f"{event.timestamp}-{crc32(text.encode('utf-8', 'surrogatepass')):08x}"
+
+
+REMEMBERED_MIN: Final = 256
+"""So many of the events that earlier executions have received are remembered, in case their messages come again."""
+REMEMBERED_MAX: Final = 1000
+"""Keys that fit into a column (of 32,768 characters)."""
+
+
+def remembered(handled: Sequence[str], received: Iterable[HistoryEvent]) -> tuple[str, ...]:
+    """Keys for the next execution: all of what this one has received, and the newest of those before it."""
+    new = [key for event in received if (key := received_key(event)) is not None]
+    return (*handled, *new)[-min(max(REMEMBERED_MIN, len(new)), REMEMBERED_MAX) :]
 
 
 def answered_task(event: HistoryEvent) -> int | None:

@@ -19,6 +19,7 @@ from emulator.core.messages import OutboundMessage
 from emulator.engine.clock import Clock
 from emulator.engine.completions import Completions
 from emulator.engine.courier import Courier
+from emulator.engine.mending import mend
 from emulator.engine.outage import Outage
 from emulator.engine.partition_loop import PartitionLoop
 from emulator.engine.session import Loaded, Session
@@ -78,8 +79,10 @@ class Attendant:
     async def attend(self, loop: PartitionLoop, session: Session, work: Work) -> None:
         """Work on what has arrived for a session."""
         session.queued = False
+        if loop.is_stopping:
+            return  # what has arrived is given back with everything else that the loop holds
         session.busy = True
-        batch = session.take_all()
+        batch = [in_hand for in_hand in session.take_all() if loop.custody.holds(in_hand)]
         try:
             await work(loop, session, [m for m, _ in in_order((m, m.arrival()) for m in batch)])
             self._outage.worked("committing")
@@ -137,6 +140,8 @@ class Attendant:
         """Try the same messages again after a pause, from what the store holds by then."""
         self._outage.failed("committing", error)
         session.forget()
+        if loop.is_stopping:
+            return
         held = [in_hand for in_hand in batch if loop.custody.holds(in_hand)]
         session.inbox.extendleft(reversed(held))
         session.queued = True
@@ -151,9 +156,20 @@ class Attendant:
             return session.loaded
         session.forget()
         stored = await self._hub.history.load(session.instance)
-        execution = Execution(self._settings, stored.events)
-        session.loaded = Loaded(execution, stored.etag, stored.blobs)
+        execution = Execution(self._settings, stored.events, stored.handled)
+        session.loaded = Loaded(execution, stored)
         return session.loaded
+
+    async def mend(
+        self, session: Session, loaded: Loaded, custom_status: Callable[[], str | None]
+    ) -> None:
+        """Look whether the last checkpoint has reached the Instances row, if it is not known to have.
+
+        Args:
+            custom_status: finds the one that belongs to the history.
+        """
+        if loaded.spilled is not None and loaded.execution.state.started is not None:
+            await mend(self._hub, session.instance, loaded, custom_status(), self._clock.now())
 
     async def abandon(self, loop: PartitionLoop, batch: Sequence[InHand]) -> None:
         """Give messages back to the queue, to be seen again after a growing delay."""
@@ -178,6 +194,14 @@ class Attendant:
         for in_hand in messages:
             loop.custody.drop(in_hand)
 
+    async def send(
+        self, outbox: Sequence[OutboundMessage], *, sender: OrchestrationInstance, episode: int
+    ) -> None:
+        """Send messages that belong to no checkpoint."""
+        parcel = self._courier.parcel(outbox, sender=sender, episode=episode)
+        await parcel.send()
+        await parcel.hand_over()
+
     async def commit(
         self,
         loop: PartitionLoop,
@@ -187,6 +211,8 @@ class Attendant:
         accepted: Sequence[InHand],
     ) -> None:
         """Make an episode of the loaded execution durable and let go of the messages that caused it."""
+        if loop.is_lost:
+            raise EtagMismatchError(f"the partition {loop.queue.name} is read by someone else now")
         state = loaded.execution.state
         first = len(state.events) - len(result.rows)
         parcel = self._courier.parcel(result.outbox, sender=result.sender, episode=result.episode)
@@ -198,6 +224,7 @@ class Attendant:
             etag=loaded.etag,
             custom_status=result.custom_status,
             replaced_blobs=loaded.blobs if first == 0 else (),
+            handled=loaded.execution.handled if first == 0 else (),
             inbox=accepted,
         )
         try:
@@ -208,7 +235,8 @@ class Attendant:
             ) from error
         loaded.etag = appended.etag
         loaded.blobs = appended.blobs if first == 0 else (*loaded.blobs, *appended.blobs)
-        loaded.fresh = False
+        loaded.spilled = None
+        loaded.must_run = False
         await parcel.hand_over()
         for in_hand in accepted:
             loop.custody.drop(in_hand)

@@ -7,7 +7,6 @@ the partition then takes it.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -26,6 +25,7 @@ from emulator.core.messages import OutboundMessage
 from emulator.engine.clock import Clock, IdSource
 from emulator.hub.message_queue import InHand, MessageQueue
 from emulator.hub.task_hub import TaskHub
+from emulator.hub.together import together
 from emulator.wire.queue_message import Envelope
 
 
@@ -173,15 +173,7 @@ class Parcel:
 
     async def send(self) -> None:
         """Put every message; the first failure cancels the rest and is raised."""
-        if len(self._outbox) == 1:
-            self._sent.append(await self._put(self._outbox[0]))
-            return
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._put(item)) for item in self._outbox]
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from failures
-        self._sent.extend(task.result() for task in tasks)
+        self._sent.extend(await together(self._put(item) for item in self._outbox))
 
     async def hand_over(self) -> None:
         """After the commit: give the messages to the loops of this process."""

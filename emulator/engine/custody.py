@@ -55,8 +55,8 @@ class Custody:
         return True
 
     def holds(self, in_hand: InHand) -> bool:
-        """Whether the message is still in hand."""
-        return in_hand.message_id in self._held
+        """Whether the message is still in hand, and not delivered anew since."""
+        return self._held.get(in_hand.message_id) is in_hand
 
     def park(self, in_hand: InHand) -> None:
         """It is not due before it becomes visible anyway: do not renew it."""
@@ -64,8 +64,9 @@ class Custody:
 
     def drop(self, in_hand: InHand) -> None:
         """Hold it no longer: it was deleted or given back."""
-        self._held.pop(in_hand.message_id, None)
-        self._parked.discard(in_hand.message_id)
+        if self.holds(in_hand):
+            del self._held[in_hand.message_id]
+            self._parked.discard(in_hand.message_id)
 
     async def keep(self, visibility_timeout: timedelta) -> None:
         """Renew what is held, for ever. A child task of the loop that holds the messages."""

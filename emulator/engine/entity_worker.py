@@ -30,6 +30,7 @@ from emulator.core.ids import ExecutionId
 from emulator.core.inbox import Judge, Verdict
 from emulator.core.json_text import compact
 from emulator.core.parity import Deviation
+from emulator.core.state import remembered
 from emulator.engine.attendant import Attendant, EpisodeResult
 from emulator.engine.clock import Clock, IdSource
 from emulator.engine.orchestration_worker import OrchestrationWorker
@@ -87,6 +88,8 @@ class EntityWorker:
         if end:
             await self._terminate(loop, session, loaded, end[0])
             discarded.extend(end[1:])
+        if discarded:
+            await self._attendant.mend(session, loaded, lambda: _status(loaded))
         _warn_of_discarded(session, loaded, discarded)
         await self._attendant.discard(loop, discarded)
 
@@ -133,7 +136,9 @@ class EntityWorker:
         execution_id = ExecutionId(self._ids.hex32())
         rows = rows_of(session.instance, execution_id, settled.state, now)
         former = loaded.execution.state
-        loaded.execution = Execution(self._settings, rows)
+        received = (message.message.event for message in messages)
+        handled = remembered(loaded.execution.handled, received)
+        loaded.execution = Execution(self._settings, rows, handled)
         episode = EpisodeResult(
             rows=rows,
             outbox=settled.outbox,
@@ -207,6 +212,11 @@ def _until_termination(messages: list[InHand]) -> tuple[list[InHand], list[InHan
     return messages, []
 
 
+def _status(loaded: Loaded) -> str | None:
+    started = loaded.execution.state.started
+    return Work.of(started).scheduler.status() if started is not None else None
+
+
 def _named(batch: EntityBatch) -> str:
     """The operations as a person would look for them."""
     named = [f"'{o.name}' ({o.id})" for o in batch.operations[:OPERATIONS_NAMED_MAX]]
@@ -225,12 +235,15 @@ def _warn(session: Session, deviation: Deviation, then: str = "") -> None:
 
 
 def _warn_of_discarded(session: Session, loaded: Loaded, discarded: Sequence[InHand]) -> None:
+    """Events that come again have had their effect, and nobody need know."""
+    is_over = loaded.execution.state.is_terminal
+    discarded = [m for m in discarded if is_over or not isinstance(m.message.event, EventRaised)]
     if not discarded:
         return
     kinds = ", ".join(sorted({type(m.message.event).__name__ for m in discarded}))
     why = (
         "it was terminated; purge the instance to begin anew"
-        if loaded.execution.state.is_terminal
+        if is_over
         else "entities cannot be suspended, resumed or rewound"
     )
     _log.warning(

@@ -6,41 +6,48 @@ found to be known, and then the row is compared. The real provider does this for
 
 from __future__ import annotations
 
-from emulator.core.episode import Execution
+from collections.abc import Mapping
+from typing import Final
+
 from emulator.core.ids import ExecutionId, InstanceId
+from emulator.core.instance import InstanceRecord
 from emulator.core.instant import Instant
 from emulator.core.state import RuntimeState
+from emulator.engine.session import Loaded
 from emulator.hub.task_hub import TaskHub
 from emulator.log import fields, get_logger
+from emulator.storage.ports import Value
 from emulator.wire import instance_row
 
 _log = get_logger(__name__)
+_COMPARED: Final[Mapping[str, str]] = {
+    "ExecutionId": "execution_id",
+    "Name": "name",
+    "RuntimeStatus": "status",
+    "CustomStatus": "custom_status",
+}
+"""Columns that tell whether the last checkpoint has reached the row, and where a record holds them."""
 
 
 async def mend(
-    hub: TaskHub, instance: InstanceId, state: RuntimeState, execution: Execution, now: Instant
+    hub: TaskHub, instance: InstanceId, loaded: Loaded, custom_status: str | None, now: Instant
 ) -> bool:
     """Compare and, if they differ, write the row anew from the history; whether it was written."""
+    state = loaded.execution.state
     row = await hub.instances.get(instance, payloads=False)
-    if row is not None:
-        other_execution = row.execution_id != state.execution_id
-        finished_differs = state.is_terminal and row.status is not state.status
-        never_projected = not state.is_terminal and row.status.value == "Pending"
-        if (
-            state.started is not None
-            and other_execution
-            and row.created_at > state.started.timestamp
-        ):
-            return False
-        if not (other_execution or finished_differs or never_projected):
-            return False
+    if row is not None and _is_of_later_start(row, state):
+        return False
     columns = instance_row.checkpoint_columns(
-        execution.state.events,
+        state.events,
         execution=state.execution_id or ExecutionId(""),
-        custom_status=row.custom_status if row else None,
+        custom_status=custom_status,
         task_hub=hub.name,
         now=now,
     )
+    if row is not None and not _differs(row, columns):
+        return False
+    urls = {place: hub.payloads.url(name) for place, name in (loaded.spilled or {}).items()}
+    columns.update(instance_row.large_columns(state.events, urls))
     await hub.instances.project(instance, columns)
     _log.info(
         "the status of instance %r was behind its history and has been mended",
@@ -48,3 +55,21 @@ async def mend(
         extra=fields("instance_mended", instance_id=instance),
     )
     return True
+
+
+def _is_of_later_start(row: InstanceRecord, state: RuntimeState) -> bool:
+    """Somebody has started the instance anew meanwhile: the row belongs to that start."""
+    return (
+        state.started is not None
+        and row.execution_id != state.execution_id
+        and row.created_at > state.started.timestamp
+    )
+
+
+def _differs(row: InstanceRecord, columns: Mapping[str, Value]) -> bool:
+    for column, attribute in _COMPARED.items():
+        wanted = columns.get(column)
+        found: object = getattr(row, attribute)
+        if (None if wanted == instance_row.NULL else wanted) != found:
+            return True
+    return False

@@ -11,10 +11,18 @@ from emulator.core.episode import (
     Continued,
     EpisodeSettings,
     Execution,
+    answer_again,
     begin,
     decide,
 )
-from emulator.core.events import ExecutionStarted, ExecutionTerminated
+from emulator.core.events import (
+    EventRaised,
+    ExecutionCompleted,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+)
 from emulator.core.inbox import Arrival, Judge, Verdict, judge_start
 from emulator.core.instant import TICKS_PER_SECOND
 from emulator.core.messages import OutboundMessage
@@ -22,7 +30,6 @@ from emulator.core.state import RuntimeState
 from emulator.core.status import RuntimeStatus
 from emulator.engine.attendant import Attendant, EpisodeResult
 from emulator.engine.clock import Clock, IdSource
-from emulator.engine.mending import mend
 from emulator.engine.partition_loop import PartitionLoop
 from emulator.engine.ports import OrchestratorExecution, OrchestratorRunner
 from emulator.engine.session import Loaded, Session
@@ -85,19 +92,55 @@ class OrchestrationWorker:
             Verdict.DISCARD: discarded,
             Verdict.DEFER: deferred,
         }
-        execution = _execution_for(loaded, part, self._settings)
+        execution = loaded.execution
         judge = Judge(execution.state, is_entity=False)
         for in_hand in part:
-            verdict = await self._judge(in_hand, execution, judge)
+            if execution is loaded.execution and _replaces(loaded, in_hand):
+                following = Execution(self._settings)
+                judge_of_new = Judge(following.state, is_entity=False)
+                verdict = await self._judge(in_hand, following, judge_of_new)
+                if verdict is Verdict.ACCEPT:
+                    execution, judge = following, judge_of_new
+            else:
+                verdict = await self._judge(in_hand, execution, judge)
             places[verdict].append(in_hand)
-        if accepted:
+        if discarded:
+            await self._look_back(session, loaded, discarded)
+        if accepted or loaded.must_run:
             await self._run_episode(loop, session, loaded, execution, accepted)
-        elif discarded:
-            await self._nothing_accepted(session, loaded, discarded)
+        elif execution.state.is_terminal or execution.state.started is None:
+            session.forget()
         await self._attendant.discard(loop, discarded)
         await self._attendant.abandon(loop, deferred)
 
     async def _judge(self, in_hand: InHand, execution: Execution, judge: Judge) -> Verdict:
+        verdict = await self._judge_by_history(in_hand, execution, judge)
+        if verdict is Verdict.DISCARD and await self._is_ahead_of_start(in_hand, execution.state):
+            return Verdict.DEFER
+        return verdict
+
+    async def _is_ahead_of_start(self, in_hand: InHand, state: RuntimeState) -> bool:
+        """Whether a message for an instance without a live execution is for one whose start is still on its way.
+
+        A start can be overtaken: it stays hidden for a while when the process dies that was to handle it.
+        """
+        if not isinstance(
+            in_hand.message.event, EventRaised | ExecutionSuspended | ExecutionResumed
+        ):
+            return False
+        if state.started is not None and not state.is_terminal:
+            return False
+        instance = in_hand.message.target.instance_id
+        row = await self._hub.instances.get(instance, payloads=False)
+        return (
+            row is not None
+            and row.status is RuntimeStatus.PENDING
+            and row.execution_id != state.execution_id
+        )
+
+    async def _judge_by_history(
+        self, in_hand: InHand, execution: Execution, judge: Judge
+    ) -> Verdict:
         if execution.state.is_terminal:
             return Verdict.DISCARD
         arrival = in_hand.arrival()
@@ -116,17 +159,35 @@ class OrchestrationWorker:
         ticks = int(timeout.total_seconds()) * TICKS_PER_SECOND
         return judge_start(arrival, row, visibility_timeout_ticks=ticks)
 
-    async def _nothing_accepted(
+    async def _look_back(
         self, session: Session, loaded: Loaded, discarded: Sequence[InHand]
     ) -> None:
         """Terminate what never started; mend the Instances row of what a crash has left behind."""
-        state = loaded.execution.state
-        if state.started is None:
+        if loaded.execution.state.started is None:
             await self._terminate_unstarted(session, discarded)
-        elif loaded.fresh:
-            await mend(self._hub, session.instance, state, loaded.execution, self._clock.now())
-        if state.is_terminal or state.started is None:
-            session.forget()
+        else:
+            await self._attendant.mend(session, loaded, lambda: self._custom_status(loaded))
+        if any(isinstance(in_hand.message.event, ExecutionStarted) for in_hand in discarded):
+            await self._answer_again(loaded)
+
+    def _custom_status(self, loaded: Loaded) -> str | None:
+        """What only the orchestrator knows: by a replay that decides nothing."""
+        started = loaded.execution.state.started
+        run = self._runner.open(started.name if started else "")
+        try:
+            feed = loaded.execution.feed.events
+            turn = run.advance([e for e in feed if not isinstance(e, ExecutionCompleted)])
+            return turn.outcome.custom_status
+        finally:
+            run.close()
+
+    async def _answer_again(self, loaded: Loaded) -> None:
+        """A parent that died while it started its child starts it again, and has not kept the child's answer."""
+        outbox = answer_again(loaded.execution, self._clock.now())
+        started = loaded.execution.state.started
+        if outbox and started is not None:
+            episode = loaded.execution.state.episode
+            await self._attendant.send(outbox, sender=started.instance, episode=episode)
 
     async def _terminate_unstarted(self, session: Session, discarded: Sequence[InHand]) -> None:
         for in_hand in discarded:
@@ -222,15 +283,15 @@ def _starts_other(loaded: Loaded, in_hand: InHand) -> bool:
     event = in_hand.message.event
     if not isinstance(event, ExecutionStarted):
         return False
+    current = loaded.execution.state.started
+    if current is not None and current.parent is not None and current.parent == event.parent:
+        return False  # its parent sent it twice: it died between sending and storing, and ran again
     return event.instance.execution_id != loaded.execution.state.execution_id
 
 
-def _execution_for(loaded: Loaded, part: Sequence[InHand], settings: EpisodeSettings) -> Execution:
-    """The execution that a batch is for: the current one, or a new one if the batch begins with its start."""
-    current = loaded.execution
-    if current.state.started is not None and _starts_other(loaded, part[0]):
-        return Execution(settings)
-    return current
+def _replaces(loaded: Loaded, in_hand: InHand) -> bool:
+    """Whether a message, if it is accepted, begins an execution in the place of the loaded one."""
+    return loaded.execution.state.started is not None and _starts_other(loaded, in_hand)
 
 
 def _log_end(state: RuntimeState) -> None:

@@ -61,7 +61,10 @@ class PartitionLoop:
             outage,
         )
         self._alarms = Alarms(clock, self._dispatch)
-        self._stopping = False
+        self.is_stopping = False
+        """Whether nothing more is to be begun here."""
+        self.is_lost = False
+        """Whether somebody else reads the queue: nothing more may be committed from here."""
         self._receiving = asyncio.Lock()
         """Held while messages are on their way here, so that a stop does not leave them invisible to all."""
 
@@ -69,7 +72,7 @@ class PartitionLoop:
 
     def accepts(self) -> bool:
         """A partition that is being given up takes nothing more in memory."""
-        return not self._stopping
+        return not self.is_stopping
 
     def wake(self) -> None:
         """Something was put into the queue."""
@@ -77,7 +80,7 @@ class PartitionLoop:
 
     def deliver(self, in_hand: InHand) -> bool:
         """Take a message, received or handed over; False if no more is taken."""
-        if self._stopping:
+        if self.is_stopping:
             return False
         if self.custody.take(in_hand):
             self._sort(in_hand)
@@ -104,7 +107,7 @@ class PartitionLoop:
 
     def schedule(self, session: Session) -> None:
         """See that a worker looks at the session, once; while the partition is given up, nobody does."""
-        if not self._stopping and not session.queued and not session.busy:
+        if not self.is_stopping and not session.queued and not session.busy:
             session.queued = True
             self._ready(self, session)
 
@@ -122,7 +125,7 @@ class PartitionLoop:
 
     async def _receive(self) -> int:
         async with self._receiving:
-            if self._stopping or len(self.custody) - len(self._alarms) >= self._threshold:
+            if self.is_stopping or len(self.custody) - len(self._alarms) >= self._threshold:
                 return 0
             timeout = self._settings.control_queue_visibility_timeout
             messages = await self.queue.receive(
@@ -144,8 +147,7 @@ class PartitionLoop:
         Args:
             wait: pauses until it is worth looking again whether sessions are busy.
         """
-        self._stopping = True
-        self._alarms.clear()
+        self._stop()
         try:
             async with asyncio.timeout(DRAIN_LIMIT.total_seconds()):
                 async with self._receiving:
@@ -156,6 +158,17 @@ class PartitionLoop:
             pass
         self.sessions.close()
         await self.custody.give_back()
+
+    async def lose(self) -> None:
+        """Stop at once, because somebody else reads the queue, and give back what is held."""
+        self.is_lost = True
+        self._stop()
+        self.sessions.close()
+        await self.custody.give_back()
+
+    def _stop(self) -> None:
+        self.is_stopping = True
+        self._alarms.clear()
 
     @property
     def has_running_sessions(self) -> bool:

@@ -170,7 +170,7 @@ class PartitionManager:
             _log.warning(
                 "partition %s is owned by someone else now", name, extra=fields("partition_lost")
             )
-            self._stop_reading(name)
+            self._lose(name)
         for change in outcome.changes:
             await self._write(change)
         return outcome.waiting
@@ -230,9 +230,19 @@ class PartitionManager:
             loop.sessions.close()
             self._on_change()
 
+    def _lose(self, name: str) -> None:
+        """Stop reading at once what is not ours any more, even if it was being drained."""
+        loop = self._loops.get(name)
+        draining = self._draining.pop(name, None)
+        if draining is not None:
+            draining.cancel()
+        self._stop_reading(name)
+        if loop is not None and self._group is not None:
+            self._group.create_task(loop.lose(), name=f"lose {name}")
+
     def _drop_all(self) -> None:
         for name in list(self._loops):
-            self._stop_reading(name)
+            self._lose(name)
 
     async def _give_up(self) -> None:
         """Two passes: the first marks the rows as draining, the second gives them up."""

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from emulator.core.episode import Execution
 from emulator.core.ids import InstanceId
 from emulator.engine.ports import OrchestratorExecution
+from emulator.hub.history import StoredHistory
 from emulator.hub.message_queue import InHand
-from emulator.storage.ports import ETag
 
 
 class Loaded:
     """The instance's history in memory, valid as long as the sentinel's tag is."""
 
-    __slots__ = ("blobs", "etag", "execution", "fresh", "runner")
+    __slots__ = ("blobs", "etag", "execution", "must_run", "runner", "spilled")
 
-    def __init__(self, execution: Execution, etag: ETag | None, blobs: tuple[str, ...]) -> None:
+    def __init__(self, execution: Execution, stored: StoredHistory) -> None:
         """Begin with what was loaded."""
         self.execution = execution
-        self.etag = etag
-        self.blobs = blobs
+        self.etag = stored.etag
+        self.blobs = stored.blobs
         self.runner: OrchestratorExecution | None = None
-        self.fresh = True
-        """Whether it was loaded and nothing has been committed on it since."""
+        self.must_run = stored.must_run
+        self.spilled: Mapping[tuple[int, str], str] | None = stored.spilled
+        """As in StoredHistory; None once something was committed, when the Instances row is known to be right."""
 
     def close(self) -> None:
         """Let go of the user's generator."""

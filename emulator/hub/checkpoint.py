@@ -47,6 +47,7 @@ class Checkpoint:
         events: the new rows, with IsPlayed as it is stored.
         first: place of the first of them in its execution; 0 for a new execution.
         etag: the sentinel's tag as it was loaded.
+        handled: what earlier executions have received, for an execution that is stored for the first time.
         replaced_blobs: large payloads of the execution that this one replaces.
         inbox: the messages that caused the episode.
     """
@@ -58,6 +59,7 @@ class Checkpoint:
     etag: ETag | None
     custom_status: str | None
     replaced_blobs: Sequence[str]
+    handled: Sequence[str] = ()
     inbox: Sequence[InHand]
 
 
@@ -78,6 +80,7 @@ async def commit(
         first=checkpoint.first,
         etag=checkpoint.etag,
         now=now,
+        handled=checkpoint.handled,
     )
     await hub.instances.project(checkpoint.instance, _projection(hub, checkpoint, appended, now))
     for blob in checkpoint.replaced_blobs:

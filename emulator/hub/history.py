@@ -6,14 +6,14 @@ azure-storage-provider.md 4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from emulator.core.events import HistoryEvent
 from emulator.core.ids import ExecutionId, InstanceId
 from emulator.core.instant import Instant
-from emulator.errors import ConflictError, EtagMismatchError, NotFoundError
+from emulator.errors import ConflictError, DecodeError, EtagMismatchError, NotFoundError
 from emulator.hub.payloads import PayloadStore
 from emulator.storage.ports import (
     Columns,
@@ -47,16 +47,23 @@ class StoredHistory:
 
     Attributes:
         etag: of the sentinel; None for an instance that never had one.
-        blobs: large payloads that the rows refer to.
+        blobs: large payloads that the rows refer to, rows of an unfinished checkpoint included.
+        spilled: their names by (place of the event, column).
+        handled: keys of events that earlier executions have received, oldest first (core.state.received_key()).
+        must_run: the worker that continued the execution as new died before it had stored all of the new one's
+            first decisions: run it, whatever the messages are.
     """
 
     events: tuple[HistoryEvent, ...]
     execution_id: ExecutionId | None
     etag: ETag | None
     blobs: tuple[str, ...]
+    spilled: Mapping[tuple[int, str], str]
+    handled: tuple[str, ...] = ()
+    must_run: bool = False
 
 
-NO_HISTORY: Final = StoredHistory(events=(), execution_id=None, etag=None, blobs=())
+NO_HISTORY: Final = StoredHistory(events=(), execution_id=None, etag=None, blobs=(), spilled={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,32 +93,43 @@ class HistoryTable:
         self._payloads = payloads
 
     async def load(self, instance: InstanceId) -> StoredHistory:
-        """Read the rows of the current execution, large payloads included.
+        """Read the rows of the current execution up to its last whole checkpoint, large payloads included.
 
         Raises:
-            DecodeError: a row cannot be read; the message names the instance and the row.
+            DecodeError: a row cannot be read, or its payload is gone; the message names the instance and the row.
         """
         rows = await self.rows(instance)
         if not rows:
             return NO_HISTORY
-        sentinel = rows[-1] if rows[-1].key.row == SENTINEL else None
-        leader = sentinel or rows[0]
-        execution = leader.columns.get("ExecutionId")
-        events: list[HistoryEvent] = []
-        blobs: list[str] = []
-        for row in rows:
-            if row.key.row == SENTINEL:
-                continue
-            if row.columns.get("ExecutionId") != execution:
-                break
-            columns = await self._unspilled(row.columns, blobs)
-            events.append(history_row.decode(columns, where=f"{instance!r}, row {row.key.row}"))
+        sentinel = rows.pop() if rows[-1].key.row == SENTINEL else None
+        execution = (sentinel or rows[0]).columns.get("ExecutionId")
+        others = (i for i, row in enumerate(rows) if row.columns.get("ExecutionId") != execution)
+        rows = rows[: next(others, len(rows))]
+        is_whole = sentinel is None or sentinel.columns.get("IsCheckpointComplete") is not False
+        end, must_run = _end(rows, is_whole=is_whole)
+        events = [await self._event(instance, row) for row in rows[:end]]
+        names = {
+            (place, column): name
+            for place, row in enumerate(rows)
+            for column, name in _blob_names(row.columns)
+        }
         return StoredHistory(
             events=tuple(events),
             execution_id=ExecutionId(str(execution)) if execution else None,
             etag=sentinel.etag if sentinel else None,
-            blobs=tuple(blobs),
+            blobs=tuple(names.values()),
+            spilled=names,
+            handled=history_row.handled(sentinel.columns) if sentinel else (),
+            must_run=must_run,
         )
+
+    async def _event(self, instance: InstanceId, row: Row) -> HistoryEvent:
+        where = f"{instance!r}, row {row.key.row}"
+        try:
+            columns = await self._unspilled(row.columns)
+        except NotFoundError as error:
+            raise DecodeError(f"the history row of instance {where}: {error}") from error
+        return history_row.decode(columns, where=where)
 
     async def rows(self, instance: InstanceId) -> list[Row]:
         """All rows of an instance as they are stored, left-overs of older executions included."""
@@ -134,6 +152,7 @@ class HistoryTable:
         first: int,
         etag: ETag | None,
         now: Instant,
+        handled: Sequence[str] = (),
     ) -> Appended:
         """Append one episode's events after the rows already stored.
 
@@ -141,6 +160,7 @@ class HistoryTable:
             events: 1..n, oldest first; sent in transactions of at most 99 rows plus the sentinel.
             first: place of the first one in its execution.
             etag: the sentinel's tag from load(); None for an instance without a sentinel.
+            handled: see StoredHistory; stored with the sentinel if there are any.
 
         Raises:
             EtagMismatchError: another worker committed first; drop the session, do not retry. Rows of an
@@ -157,22 +177,21 @@ class HistoryTable:
             size += _estimate(columns)
             last = place == len(events) - 1
             if not last and (len(batch) == BATCH_ROWS_MAX or size > BATCH_BYTES_MAX):
-                etag = await self._flush(batch, partition, execution, etag, completed_at=None)
+                sentinel = history_row.sentinel_columns(execution, None, handled)
+                etag = await self._flush(batch, partition, sentinel, etag)
                 batch, size = [], 0
-        etag = await self._flush(batch, partition, execution, etag, completed_at=now)
+        sentinel = history_row.sentinel_columns(execution, now, handled)
+        etag = await self._flush(batch, partition, sentinel, etag)
         return Appended(etag=etag, blobs=tuple(spilled.values()), spilled=spilled)
 
     async def _flush(
         self,
         batch: list[Write],
         partition: str,
-        execution: ExecutionId,
+        columns: Columns,
         etag: ETag | None,
-        *,
-        completed_at: Instant | None,
     ) -> ETag:
         key = RowKey(partition=partition, row=SENTINEL)
-        columns = history_row.sentinel_columns(execution, completed_at)
         if etag is None:
             sentinel = Write(kind=WriteKind.INSERT, key=key, columns=columns)
         else:
@@ -206,16 +225,42 @@ class HistoryTable:
                 spilled[place, column] = name
         return columns
 
-    async def _unspilled(self, columns: Columns, blobs: list[str]) -> Columns:
-        names = [(c, columns.get(f"{c}BlobName")) for c in SPILLABLE_COLUMNS]
-        present = [(column, name) for column, name in names if isinstance(name, str) and name]
+    async def _unspilled(self, columns: Columns) -> Columns:
+        present = _blob_names(columns)
         if not present:
             return columns
         whole: dict[str, Value] = dict(columns)
         for column, name in present:
             whole[column] = await self._payloads.download(name)
-            blobs.append(name)
         return whole
+
+
+def _blob_names(columns: Columns) -> list[tuple[str, str]]:
+    """Columns whose text lies in a blob, with its name."""
+    names = [(column, columns.get(f"{column}BlobName")) for column in SPILLABLE_COLUMNS]
+    return [(column, name) for column, name in names if isinstance(name, str) and name]
+
+
+def _end(rows: Sequence[Row], *, is_whole: bool) -> tuple[int, bool]:
+    """How many rows count, and whether the execution must run without being asked.
+
+    A checkpoint of several transactions may have been cut short. Its rows are overwritten by the next one, but for
+    those of an execution that was continued as new: its start is nowhere else. Rows of a longer checkpoint that was
+    cut short may also follow a whole one.
+    """
+    kinds = [row.columns.get("EventType") for row in rows]
+    last_start = _last(kinds, "OrchestratorStarted")
+    last_end = _last(kinds, "OrchestratorCompleted")
+    if is_whole:
+        return (last_end + 1 if last_end >= 0 else len(rows)), False
+    if last_end > last_start:
+        return last_end + 1, True
+    return max(last_start, 0), False
+
+
+def _last(kinds: Sequence[object], kind: str) -> int:
+    """Place of the last row of a kind, -1 if there is none."""
+    return max((place for place, found in enumerate(kinds) if found == kind), default=-1)
 
 
 def _estimate(columns: Columns) -> int:

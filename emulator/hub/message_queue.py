@@ -17,6 +17,7 @@ from emulator.core.instant import Instant
 from emulator.core.messages import TaskMessage
 from emulator.errors import DecodeError, NotFoundError, PopReceiptMismatchError
 from emulator.hub.payloads import PayloadStore
+from emulator.hub.together import together
 from emulator.log import fields, get_logger
 from emulator.storage.ports import (
     RECEIVE_COUNT_MAX,
@@ -203,14 +204,7 @@ class MessageQueue:
 
     async def delete_all(self, messages: Sequence[InHand]) -> None:
         """Delete several, concurrently."""
-        from asyncio import TaskGroup
-
-        if len(messages) == 1:
-            await self.delete(messages[0])
-            return
-        async with TaskGroup() as group:
-            for in_hand in messages:
-                group.create_task(self.delete(in_hand))
+        await together(self.delete(in_hand) for in_hand in messages)
 
     async def _abandon(self, message_id: str, pop_receipt: str, dequeue_count: int) -> None:
         delay = abandon_delay_s(dequeue_count)

@@ -7,7 +7,7 @@ whose id begins with its id.
 
 from __future__ import annotations
 
-from asyncio import Semaphore, Task, TaskGroup
+from asyncio import Semaphore
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +16,7 @@ from emulator.core.ids import InstanceId
 from emulator.core.instance import InstanceQuery
 from emulator.errors import NotFoundError
 from emulator.hub.task_hub import TaskHub
+from emulator.hub.together import together
 from emulator.storage.ports import (
     TRANSACTION_OPERATIONS_MAX,
     RowKey,
@@ -54,14 +55,11 @@ async def purge_instances(
     limit = Semaphore(CONCURRENT_PURGES_MAX)
     while True:
         page = await hub.instances.page(where, top=PAGE_ROWS, continuation=continuation)
-        deletions: list[Task[int]] = []
-        async with TaskGroup() as group:
-            for record in page.records:
-                on_purge(record.instance_id)
-                work = _delete_limited(hub, record.instance_id, limit)
-                deletions.append(group.create_task(work))
-        instances += len(deletions)
-        rows += sum(deletion.result() for deletion in deletions)
+        for record in page.records:
+            on_purge(record.instance_id)
+        deleted = await together(_delete_limited(hub, r.instance_id, limit) for r in page.records)
+        instances += len(deleted)
+        rows += sum(deleted)
         continuation = page.continuation
         if continuation is None:
             return Purged(instances=instances, rows=rows)

@@ -7,9 +7,16 @@ azure-storage-provider.md 8.7.
 
 from __future__ import annotations
 
-from emulator.core.events import GenericEvent, HistoryEvent
+from emulator.core.events import (
+    GenericEvent,
+    HistoryEvent,
+    SubOrchestrationCompleted,
+    SubOrchestrationFailed,
+)
 from emulator.core.ids import InstanceId
 from emulator.core.instant import Instant
+from emulator.core.state import RuntimeState
+from emulator.core.status import RuntimeStatus
 from emulator.errors import InstanceNotFoundError
 from emulator.hub.task_hub import TaskHub
 from emulator.storage.ports import Row, Value, Write, WriteKind
@@ -23,7 +30,7 @@ async def rewind_history(
     """Rewind an instance and, before it, its failed children.
 
     Returns:
-        The deepest failed instances, each with the message that wakes it.
+        The deepest failed instances, each with the message that wakes it; the message is sent when all is rewound.
 
     Raises:
         InstanceNotFoundError: it has no history.
@@ -46,7 +53,7 @@ async def rewind_history(
                     hub, current, row, "SubOrchestrationInstanceCreated", generic=False
                 )
                 if child is not None:
-                    leaves.extend(await rewind_history(hub, child, reason, now))
+                    leaves.extend(await _rewind_child(hub, instance, row, child, reason, now))
                 await _undo(hub, row)
             case "ExecutionCompleted" if row.columns.get("OrchestrationStatus") == "Failed":
                 await _undo(hub, row)
@@ -56,6 +63,39 @@ async def rewind_history(
     if not has_failed_child:
         leaves.append((instance, GenericEvent(timestamp=now, data=reason)))
     return leaves
+
+
+async def _rewind_child(
+    hub: TaskHub,
+    parent: InstanceId,
+    failure: Row,
+    child: InstanceId,
+    reason: str | None,
+    now: Instant,
+) -> list[tuple[InstanceId, HistoryEvent]]:
+    """Rewind a child that has failed. One that has not, or not any more, is not touched.
+
+    A child's failure may be told twice, and the second time may fail its parent when the child has been rewound and
+    has ended well: what it answered then was not heard, so it is said again.
+    """
+    state = RuntimeState((await hub.history.load(child)).events)
+    if state.completed is None:
+        return []
+    if state.status is RuntimeStatus.FAILED:
+        return await rewind_history(hub, child, reason, now)
+    task_id = int(str(failure.columns.get("TaskScheduledId")))
+    result = state.completed.result
+    if state.status is RuntimeStatus.COMPLETED:
+        return [
+            (
+                parent,
+                SubOrchestrationCompleted(timestamp=now, task_scheduled_id=task_id, result=result),
+            )
+        ]
+    terminated = SubOrchestrationFailed(
+        timestamp=now, task_scheduled_id=task_id, reason=result, details=None
+    )
+    return [(parent, terminated)]
 
 
 def _latest_execution(rows: list[Row]) -> Value | None:

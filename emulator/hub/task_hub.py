@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Lock, TaskGroup
+from asyncio import Lock
 from collections.abc import Callable
 
 from emulator.core.ids import InstanceId
@@ -13,6 +13,7 @@ from emulator.hub.instances import InstanceTable
 from emulator.hub.leases import AppLease, PartitionTable
 from emulator.hub.message_queue import MessageQueue
 from emulator.hub.payloads import PayloadStore
+from emulator.hub.together import together
 from emulator.log import fields, get_logger
 from emulator.settings import HubSettings
 from emulator.storage.ports import Storage
@@ -73,25 +74,29 @@ class TaskHub:
                 return
             await self.app_lease.create()
             await self.storage.tables.create_table(self.names.partitions)
-            async with TaskGroup() as group:
-                group.create_task(self._create_table(self.names.history))
-                group.create_task(self._create_table(self.names.instances))
-                group.create_task(self._create_queue(self.names.work_items))
-                for queue in self.control_queues:
-                    group.create_task(self._create_control_queue(queue.name))
+            await together(
+                [
+                    self._create_table(self.names.history),
+                    self._create_table(self.names.instances),
+                    self._create_queue(self.names.work_items),
+                    *(self._create_control_queue(queue.name) for queue in self.control_queues),
+                ]
+            )
             self._created = True
 
     async def delete(self) -> None:
         """Delete everything that belongs to the hub; what is not there is no error."""
         await self.app_lease.release()
-        async with TaskGroup() as group:
-            for queue in await self.storage.queues.list_queues(self.names.prefix):
-                if self.names.owns_queue(queue):
-                    group.create_task(self._delete_queue(queue))
-            for table in (self.names.history, self.names.instances, self.names.partitions):
-                group.create_task(self._delete_table(table))
-            for container in (self.names.app_lease, self.names.large_messages, self.names.leases):
-                group.create_task(self._delete_container(container))
+        queues = await self.storage.queues.list_queues(self.names.prefix)
+        tables = (self.names.history, self.names.instances, self.names.partitions)
+        containers = (self.names.app_lease, self.names.large_messages, self.names.leases)
+        await together(
+            [
+                *(self._delete_queue(queue) for queue in queues if self.names.owns_queue(queue)),
+                *(self._delete_table(table) for table in tables),
+                *(self._delete_container(container) for container in containers),
+            ]
+        )
         self._created = False
 
     def _queue(self, name: str) -> MessageQueue:

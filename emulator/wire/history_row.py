@@ -6,7 +6,7 @@ DurableTask.AzureStorage, TableEntityConverter; reference azure-storage-provider
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from emulator.core.events import HistoryEvent
@@ -80,7 +80,14 @@ def _member(columns: Columns, member: Member, where: str) -> object:
         ) from error
 
 
-def sentinel_columns(execution: ExecutionId, completed_at: Instant | None) -> dict[str, Value]:
+HANDLED: Final = "HandledEvents"
+"""A column of our own on the sentinel, which the real provider neither writes nor reads: what earlier executions have
+received, so that a message that comes again after a continue-as-new is known. There only if there is any."""
+
+
+def sentinel_columns(
+    execution: ExecutionId, completed_at: Instant | None, handled: Sequence[str] = ()
+) -> dict[str, Value]:
     """Columns of the row that guards an instance. No completion time: more of the checkpoint follows."""
     columns: dict[str, Value] = {
         "ExecutionId": execution,
@@ -88,4 +95,12 @@ def sentinel_columns(execution: ExecutionId, completed_at: Instant | None) -> di
     }
     if completed_at is not None:
         columns["CheckpointCompletedTimestamp"] = completed_at
+    if handled:
+        columns[HANDLED] = ",".join(handled)
     return columns
+
+
+def handled(sentinel: Columns) -> tuple[str, ...]:
+    """What the sentinel remembers, oldest first."""
+    text = sentinel.get(HANDLED)
+    return tuple(text.split(",")) if isinstance(text, str) and text else ()

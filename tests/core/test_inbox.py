@@ -1,0 +1,106 @@
+"""What an episode makes of messages that come twice, too early, or from what was never stored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from emulator.core.events import (
+    EventRaised,
+    ExecutionStarted,
+    ExecutionSuspended,
+    GenericEvent,
+    HistoryEvent,
+    OrchestrationInstance,
+    OrchestratorStarted,
+    TaskCompleted,
+    TaskScheduled,
+    TimerCreated,
+    TimerFired,
+)
+from emulator.core.ids import ExecutionId, InstanceId
+from emulator.core.inbox import Arrival, Judge, Verdict
+from emulator.core.messages import TaskMessage
+from emulator.core.state import REMEMBERED_MAX, RuntimeState, received_key, remembered
+from tests.support.clocks import BEGINNING
+
+TARGET = OrchestrationInstance(instance_id=InstanceId("i"), execution_id=ExecutionId("e"))
+LATER = BEGINNING.__class__(BEGINNING + 1)
+START: tuple[HistoryEvent, ...] = (
+    OrchestratorStarted(timestamp=BEGINNING),
+    ExecutionStarted(timestamp=BEGINNING, instance=TARGET, name="f", version=None, input=None),
+    TaskScheduled(timestamp=BEGINNING, name="a", version="", input=None, event_id=0),
+    TimerCreated(timestamp=BEGINNING, fire_at=LATER, event_id=1),
+)
+RAISED = EventRaised(timestamp=BEGINNING, name="go", input="1")
+SUSPENDED = ExecutionSuspended(timestamp=BEGINNING, reason="wait")
+
+
+def arrival(event: HistoryEvent) -> Arrival:
+    return Arrival(
+        message=TaskMessage(event=event, target=TARGET),
+        sender="",
+        inserted_at=BEGINNING,
+        sequence_number=1,
+        dequeue_count=1,
+        next_visible_at=BEGINNING,
+    )
+
+
+def verdicts(
+    history: tuple[HistoryEvent, ...], *events: HistoryEvent, is_entity: bool = False
+) -> list[Verdict]:
+    judge = Judge(RuntimeState(history), is_entity=is_entity)
+    return [judge.judge(arrival(event)) for event in events]
+
+
+@pytest.mark.parametrize("event", [RAISED, SUSPENDED, GenericEvent(timestamp=BEGINNING, data="x")])
+@pytest.mark.parametrize("is_entity", [False, True])
+def test_what_was_received_is_not_received_again(event: HistoryEvent, is_entity: bool) -> None:
+    if is_entity and not isinstance(event, EventRaised):
+        return
+    stored = replace(event, is_played=True)
+    assert verdicts((*START, stored), event, is_entity=is_entity) == [Verdict.DISCARD]
+
+
+def test_of_two_deliveries_in_one_batch_one_counts() -> None:
+    assert verdicts(START, RAISED, RAISED) == [Verdict.ACCEPT, Verdict.DISCARD]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(RAISED, timestamp=LATER),
+        replace(RAISED, input="2"),
+        replace(RAISED, name="gone"),
+    ],
+)
+def test_an_event_that_only_resembles_another_counts(other: HistoryEvent) -> None:
+    assert verdicts((*START, RAISED), other) == [Verdict.ACCEPT]
+
+
+def test_what_an_execution_before_has_received_is_not_received_again() -> None:
+    state = RuntimeState(START, remembered((), [RAISED]))
+    assert Judge(state, is_entity=False).judge(arrival(RAISED)) is Verdict.DISCARD
+
+
+def test_what_is_remembered_fits_into_a_column() -> None:
+    events = [replace(RAISED, timestamp=BEGINNING.__class__(BEGINNING + n)) for n in range(5000)]
+    keys = remembered((), events)
+    assert len(keys) == REMEMBERED_MAX
+    assert keys[-1] == received_key(events[-1])
+    assert len(",".join(keys)) <= 32 * 1024
+
+
+def test_a_timer_of_an_episode_that_was_not_stored_does_not_fire_the_stored_one() -> None:
+    early = TimerFired(timestamp=BEGINNING, timer_id=1, fire_at=BEGINNING)
+    right = TimerFired(timestamp=BEGINNING, timer_id=1, fire_at=LATER)
+    assert verdicts(START, early, right) == [Verdict.DISCARD, Verdict.ACCEPT]
+
+
+def test_an_answer_that_a_rewind_has_taken_back_does_not_count_again() -> None:
+    answer = TaskCompleted(timestamp=LATER, task_scheduled_id=0, result="1")
+    rewound = GenericEvent(timestamp=LATER, data=None)
+    assert verdicts((*START, rewound), answer) == [Verdict.DISCARD]
+    assert verdicts(START, answer) == [Verdict.ACCEPT]
