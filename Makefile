@@ -3,14 +3,22 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+SEED ?= 1
+SEEDS ?= 200
 
-.PHONY: run test check format bench clean
+.PHONY: run test soak sim check format bench clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/durable start samples/hello_sequence --storage embedded --run hello_sequence
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+soak: $(VENV)/test.stamp
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(WORKERS) -m soak tests/sim
+
+sim: $(VENV)/test.stamp
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.sim --seed $(SEED) --seeds $(SEEDS) --workers $(WORKERS)
 
 check: $(VENV)/check.stamp
 	$(BIN)/ruff format --check .
