@@ -1,7 +1,8 @@
 """JSON text as the .NET side writes it (Newtonsoft.Json, default settings).
 
 No blanks; non-ASCII as it is, but for three line separators; numbers in .NET's shortest form (`1.50` is `1.5`,
-`1e3` is `1000.0`, `1e100` is `1E+100`); NaN and the infinities as strings.
+`1e3` is `1000.0`, `1e100` is `1E+100`); NaN and the infinities as strings. Half of a surrogate pair, which no store
+takes, becomes U+FFFD, as .NET's UTF-8 encoder has it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,13 @@ import json
 import re
 from typing import Final, cast
 
-_ESCAPED: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_LONE_SURROGATES: Final = range(0xD800, 0xE000)
+_ESCAPED: Final = {
+    0x85: "\\u0085",
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
+    **dict.fromkeys(_LONE_SURROGATES, "\ufffd"),
+}
 _MAYBE_FLOAT: Final = re.compile(r"(?:^|[\[,:{ ])(?:-?\d+(?:\.|[eE])|-?Infinity|NaN)")
 _TOKEN: Final = re.compile(
     r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|-?Infinity|NaN', re.DOTALL
