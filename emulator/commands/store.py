@@ -22,6 +22,7 @@ import typer
 
 from emulator import config
 from emulator.commands.output import FAILED, MISUSED, Output, fail
+from emulator.core.entity_messages import is_entity_id
 from emulator.core.instance import InstanceRecord
 from emulator.engine.client import HubClient
 from emulator.engine.clock import Clock, IdSource, SystemClock, SystemIds
@@ -91,6 +92,16 @@ class Target:
     remote: bool = False
 
 
+def _of_entities(instance_id: str) -> str:
+    """Why an entity that was spoken to may not be there."""
+    if not is_entity_id(instance_id):
+        return ""
+    return (
+        ". An entity is there as soon as one operation has been run; if the log of the host says that its function "
+        "failed as a whole, mend that"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenHub:
     """An open store and one hub on it."""
@@ -116,7 +127,7 @@ class OpenHub:
         if record is None:
             raise InstanceNotFoundError(
                 f"there is no instance {instance_id!r} in task hub {self.hub.name} on {self.storage.description}; "
-                f"`durable instances list {self.flags}` shows what is there"
+                f"`durable instances list {self.flags}` shows what is there{_of_entities(instance_id)}"
             )
         return record
 

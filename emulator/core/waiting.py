@@ -480,6 +480,24 @@ def _entity(situation: Situation) -> list[Finding]:
             if waiting
             else "it is an entity and waits for operations",
             since=situation.record.last_updated_at,
+        ),
+        *_hidden_operations(situation),
+    ]
+
+
+def _hidden_operations(situation: Situation) -> list[Finding]:
+    """Operations of a batch that failed as a whole wait out of sight until they are given again."""
+    hidden = situation.hidden.get(situation.control_queue, 0)
+    if not hidden:
+        return []
+    return [
+        Finding(
+            cause=Cause.MESSAGE,
+            text=f"{hidden} message(s) of {situation.control_queue} cannot be seen: a host works on them, or they wait "
+            "for their time, as operations do that are run again because the entity function failed as a whole",
+            queue=situation.control_queue,
+            cure=f"look for {situation.record.instance_id!r} in the log of the host, and mend the function if it says "
+            "that it failed as a whole",
         )
     ]
 

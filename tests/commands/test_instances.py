@@ -36,6 +36,7 @@ async def test_showing_an_instance_with_its_history(shell: Shell):
     assert (
         "there is no instance 'two'" in (await shell.says("instances", "show", "two", code=1)).err
     )
+    assert "as soon as one operation" in (await shell.says("why", "@counter@two", code=1)).err
 
 
 async def test_watching_follows_an_instance_to_its_end(shell: Shell):

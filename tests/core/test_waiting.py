@@ -279,6 +279,16 @@ def test_what_it_waits_for(
     assert (findings[0].cure is None) == (cure is None)
 
 
+def test_operations_that_are_run_again_may_be_out_of_sight():
+    entity = record(instance_id=InstanceId("@e@k"), input='{"exists":true,"sorter":{}}')
+    waits, hidden = explain(situation(SIGNAL, record=entity, hidden={"hub-control-00": 2}))
+    assert (waits.cause, hidden.cause) == (Cause.ENTITY, Cause.MESSAGE)
+    assert "2 message(s) of hub-control-00" in hidden.text
+    assert "failed as a whole" in hidden.text
+    assert hidden.cure is not None
+    assert "'@e@k'" in hidden.cure
+
+
 def test_an_answered_call_of_an_entity_is_no_finding():
     answer = EventRaised(timestamp=NOW, name="request-1", input="{}")
     assert causes(explain(situation(CALL, answer, awaited=("go",)))) == [("event", "go")]
