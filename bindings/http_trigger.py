@@ -47,15 +47,16 @@ class ResponseError(TypeError):
 
 def decode_http_request(value: object, annotation: object = None) -> Any:  # noqa: ANN401 - azure.functions.HttpRequest
     """The HttpRequest that a function is given; keys with an empty query value are left out, as the worker does."""
-    import azure.functions as func
+    from azure.functions.http import HttpRequest
 
     request = cast(RequestValue, value)
-    return func.HttpRequest(
+    return HttpRequest(
         method=request.method,
         url=request.url,
         headers=dict(request.headers),
         params={k: v for k, v in request.query.items() if v},
         route_params=dict(request.route_params),
+        body_type="bytes",
         body=request.body,
     )
 
