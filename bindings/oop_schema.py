@@ -33,6 +33,7 @@ from emulator.core.events import ExecutionStarted, HistoryEvent
 from emulator.core.http_call import HttpRequestError, call_of
 from emulator.core.instant import Instant
 from emulator.core.json_text import compact, indented
+from emulator.core.lenient_json import LenientJsonError, parse_first
 from emulator.errors import DecodeError, InvariantError
 from emulator.wire.event_json import to_members
 
@@ -134,11 +135,11 @@ def context_text(events: Sequence[HistoryEvent], settings: ContextSettings) -> s
 
 
 def _input_value(text: str | None) -> object:
-    if text is None:
+    if text is None or not text.strip():
         return None
     try:
-        return cast(object, json.loads(text))
-    except ValueError:
+        return parse_first(text).value
+    except LenientJsonError:
         return text
 
 
