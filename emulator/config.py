@@ -17,6 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
+from emulator.engine.clock import SystemZone
 from emulator.errors import ConfigError, PreconditionError
 from emulator.host.expressions import resolve_settings, resolve_whole
 from emulator.host.host_json import HostJson, json_object, json_where, read_json_file
@@ -284,6 +285,7 @@ def _http(host: HostJson, lookup: AppSettings, local: LocalSettings, flags: Flag
             "extensions.durableTask.httpSettings.useForwardedHost", default=False
         ),
         has_home_page=(lookup.get("AzureWebJobsDisableHomepage") or "").lower() != "true",
+        time_zone=SystemZone(),
         website_hostname=lookup.get("WEBSITE_HOSTNAME") or None,
     )
 
@@ -356,6 +358,8 @@ def _hub(host: HostJson, lookup: AppSettings, port: int) -> HubSettings:
             f"{base}.httpSettings.defaultAsyncRequestSleepTimeMilliseconds", d.default_http_sleep
         ),
         default_version=host.text(f"{base}.defaultVersion"),
+        version_match=host.choice(f"{base}.versionMatchStrategy", d.version_match),
+        version_failure=host.choice(f"{base}.versionFailureStrategy", d.version_failure),
         base64_messages=(host.text(f"{store}.queueClientMessageEncoding") or "").lower()
         == "base64",
         use_app_lease=host.flag(f"{base}.useAppLease", default=True),

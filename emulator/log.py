@@ -41,6 +41,7 @@ EVENTS: Final = frozenset(
         "history_appended",
         "history_unreadable",
         "split_brain",
+        "version_rejected",
         "instance_mended",
         "episode_failed",
         "orchestration_ended",

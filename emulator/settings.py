@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta, tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -62,6 +62,22 @@ class OverridableStates(StrEnum):
     ANY = "AnyState"
 
 
+class VersionMatch(StrEnum):
+    """Which orchestration versions a host runs, measured by its defaultVersion."""
+
+    NONE = "None"
+    STRICT = "Strict"
+    CURRENT_OR_OLDER = "CurrentOrOlder"
+
+
+class VersionFailure(StrEnum):
+    """What becomes of an instance whose version the host does not run."""
+
+    REJECT = "Reject"
+    """Its message goes back to the queue, for a host that does."""
+    FAIL = "Fail"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSettings:
     """Where the state lies."""
@@ -109,6 +125,8 @@ class HubSettings:
     overridable_states: OverridableStates = OverridableStates.NON_RUNNING
     default_http_sleep: timedelta = timedelta(seconds=30)
     default_version: str | None = None
+    version_match: VersionMatch = VersionMatch.CURRENT_OR_OLDER
+    version_failure: VersionFailure = VersionFailure.REJECT
     max_short_timer: timedelta = timedelta(days=6)
     long_timer_interval: timedelta = timedelta(days=3)
     base64_messages: bool = False
@@ -159,6 +177,8 @@ class HttpSettings:
     use_forwarded_host: bool = False
     has_home_page: bool = True
     """False under AzureWebJobsDisableHomepage."""
+    time_zone: tzinfo = UTC
+    """Of the host: where times without a zone are, and the offset in which histories tell when work was scheduled."""
     website_hostname: str | None = None
     """WEBSITE_HOSTNAME; None means `localhost:<port>`."""
     max_body_bytes: int = 104_857_600

@@ -42,6 +42,7 @@ from emulator.core.replay import Replay, Rules
 from emulator.core.state import RuntimeState, remembered
 from emulator.core.status import RuntimeStatus
 from emulator.core.turn import Outcome, Turn
+from emulator.core.versions import MISMATCH, MISMATCH_TEXT
 from emulator.errors import InvariantError
 
 
@@ -53,6 +54,8 @@ class EpisodeSettings:
     store_inputs: bool = False
     is_strict: bool = False
     """Whether an instance fails where the real host would do something else (`--parity strict`)."""
+    default_version: str | None = None
+    """Of children that are started without one."""
 
 
 class Execution:
@@ -192,6 +195,20 @@ def decide(
         replay.deviation = Deviation.nothing_open()
         return _close(execution, _with_host_failures(execution, outcome), outbox, now, before)
     return _close_open(execution, outcome, outbox, now, before)
+
+
+def refuse(execution: Execution, *, now: Instant, before: int) -> Closed:
+    """Fail an execution whose version this host does not run."""
+    if _started(execution).parent is not None:
+        execution.replay.deviation = Deviation.child_version(_started(execution).version)
+    completed = ExecutionCompleted(
+        timestamp=now,
+        status=RuntimeStatus.FAILED,
+        result=None,
+        failure_details=MISMATCH,
+        event_id=execution.replay.next_id,
+    )
+    return _finish(execution, completed, Outcome(), (), now, before)
 
 
 def _advance(execution: Execution, turn: Turn) -> None:
@@ -421,6 +438,8 @@ def _row_and_message(
             message = TaskMessage(event=fired, target=started.instance)
             return row, OutboundMessage(message=message, not_before=decision.fire_at)
         case StartChild():
+            if decision.version is None:
+                decision = replace(decision, version=execution.settings.default_version)
             row = SubOrchestrationCreated(
                 timestamp=now,
                 name=decision.name,
@@ -500,7 +519,7 @@ def _answer_parent(
         event = SubOrchestrationFailed(
             timestamp=now,
             task_scheduled_id=parent.task_schedule_id,
-            reason=completed.result,
+            reason=completed.result if completed.failure_details is None else MISMATCH_TEXT,
             details=None if terminated else outcome.failure_details,
         )
     return (OutboundMessage(message=TaskMessage(event=event, target=parent.instance)),)

@@ -29,6 +29,7 @@ class Rule(StrEnum):
     NON_DETERMINISTIC = "non-deterministic"
     ENTITY_BATCH_FAILED = "entity-batch-failed"
     ENTITY_MESSAGE_UNREADABLE = "entity-message-unreadable"
+    CHILD_VERSION = "child-version"
 
 
 _ON_AZURE = "On Azure this orchestration would stay Running for ever, without an error."
@@ -88,6 +89,16 @@ class Deviation:
             rule=Rule.NOTHING_OPEN,
             message="The orchestrator has not returned, but it waits for nothing that could ever arrive: "
             f"yield a task that the context made. {_ON_AZURE}",
+        )
+
+    @classmethod
+    def child_version(cls, version: str | None) -> Deviation:
+        """A sub-orchestration of a version that the host does not run."""
+        return cls(
+            rule=Rule.CHILD_VERSION,
+            message=f"The version '{version or ''}' of this sub-orchestration is not one that the host runs: see "
+            "extensions.durableTask.defaultVersion and versionMatchStrategy in host.json. On Azure its message "
+            "would be tried again for ever, and the parent would wait.",
         )
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Protocol
 
 from emulator.core.instant import Instant
@@ -51,6 +52,25 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds of the monotonic clock."""
         return time.monotonic()
+
+
+class SystemZone(tzinfo):
+    """The machine's time zone, with whatever rules it has."""
+
+    def utcoffset(self, dt: datetime | None, /) -> timedelta | None:
+        """Offset at a time of the machine's."""
+        return None if dt is None else dt.replace(tzinfo=None).astimezone().utcoffset()
+
+    def dst(self, dt: datetime | None, /) -> None:
+        """Not known."""
+
+    def tzname(self, dt: datetime | None, /) -> str | None:
+        """Name at a time of the machine's."""
+        return None if dt is None else dt.replace(tzinfo=None).astimezone().tzname()
+
+    def fromutc(self, dt: datetime, /) -> datetime:
+        """The machine's time at a time of UTC."""
+        return dt.replace(tzinfo=UTC).astimezone().replace(tzinfo=self)
 
 
 class SystemIds:

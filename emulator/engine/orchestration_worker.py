@@ -14,6 +14,7 @@ from emulator.core.episode import (
     answer_again,
     begin,
     decide,
+    refuse,
 )
 from emulator.core.events import (
     EventRaised,
@@ -28,6 +29,7 @@ from emulator.core.instant import TICKS_PER_SECOND
 from emulator.core.messages import OutboundMessage
 from emulator.core.state import RuntimeState
 from emulator.core.status import RuntimeStatus
+from emulator.core.versions import is_accepted
 from emulator.engine.attendant import Attendant, EpisodeResult
 from emulator.engine.clock import Clock, IdSource
 from emulator.engine.partition_loop import PartitionLoop
@@ -37,6 +39,7 @@ from emulator.errors import NotFoundError
 from emulator.hub.message_queue import InHand
 from emulator.hub.task_hub import TaskHub
 from emulator.log import fields, get_logger
+from emulator.settings import VersionFailure
 from emulator.wire import instance_row
 
 _log = get_logger(__name__)
@@ -106,7 +109,10 @@ class OrchestrationWorker:
             places[verdict].append(in_hand)
         if discarded:
             await self._look_back(session, loaded, discarded)
-        if accepted or loaded.must_run:
+        if accepted and self._is_rejected(execution, accepted):
+            await self._attendant.abandon(loop, accepted)
+            session.forget()
+        elif accepted or loaded.must_run:
             await self._run_episode(loop, session, loaded, execution, accepted)
         elif execution.state.is_terminal or execution.state.started is None:
             session.forget()
@@ -199,6 +205,32 @@ class OrchestrationWorker:
                 except NotFoundError:
                     return
 
+    # --- versions ---------------------------------------------------------------------------------------------
+
+    def _is_rejected(self, execution: Execution, accepted: Sequence[InHand]) -> bool:
+        """Whether the messages are left to a host that runs this version. Children fail, so that parents go on."""
+        if self._hub.settings.version_failure is not VersionFailure.REJECT:
+            return False
+        events = [in_hand.message.event for in_hand in accepted]
+        starts = (event for event in events if isinstance(event, ExecutionStarted))
+        started = execution.state.started or next(starts, None)
+        if started is None or started.parent is not None or self._runs_version(started):
+            return False
+        _log.warning(
+            "instance %r has version %r, which this host does not run (defaultVersion %r): it stays as it is until "
+            "a host takes it that does",
+            started.instance.instance_id,
+            started.version or "",
+            self._hub.settings.default_version or "",
+            extra=fields("version_rejected", instance_id=started.instance.instance_id),
+        )
+        return True
+
+    def _runs_version(self, started: ExecutionStarted | None) -> bool:
+        settings = self._hub.settings
+        version = started.version if started is not None else None
+        return is_accepted(version, settings.default_version, match=settings.version_match)
+
     # --- one episode ------------------------------------------------------------------------------------------
 
     async def _run_episode(
@@ -229,6 +261,10 @@ class OrchestrationWorker:
         """Run the orchestrator until it rests, through as many executions as it continues into."""
         execution = loaded.execution
         outbox: list[OutboundMessage] = []
+        if not self._runs_version(execution.state.started):
+            refused = refuse(execution, now=self._clock.now(), before=before)
+            _warn_of_deviation(execution, refused)
+            return execution, refused, list(refused.outbox)
         while True:
             turn = self._runner_of(loaded, execution).advance(execution.feed.events)
             outcome = decide(
