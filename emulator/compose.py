@@ -28,7 +28,7 @@ from emulator.engine.clock import Clock, IdSource, SystemClock, SystemIds
 from emulator.engine.courier import Courier
 from emulator.engine.engine import Engine
 from emulator.engine.ports import OrchestrationClient, Runners
-from emulator.errors import ConfigError
+from emulator.errors import ConfigError, StorageError
 from emulator.host.asgi import shut_down
 from emulator.host.binding_api import Services, TriggerKind
 from emulator.host.function_app import FunctionApp
@@ -43,6 +43,7 @@ from emulator.http.functions import HttpFunctions, RouteTable, build_routes
 from emulator.http.gate import Gate
 from emulator.http.key_routes import KeyRoutes
 from emulator.http.management import ManagementApi
+from emulator.http.surface import Surface
 from emulator.http.urls import ADMIN, WEBHOOKS, Links, public_origin
 from emulator.hub.task_hub import TaskHub
 from emulator.listeners.listeners import Listeners
@@ -57,6 +58,7 @@ from emulator.settings import (
 )
 from emulator.storage.ports import Storage
 from emulator.stores import Stores, azurite_if_needed
+from emulator.wire.names import is_usable_hub_name
 
 _log = get_logger(__name__)
 
@@ -117,6 +119,10 @@ class Clients:
     ) -> OrchestrationClient:
         """See ClientProvider."""
         self._check_connection(connection)
+        if task_hub and not is_usable_hub_name(task_hub):
+            raise StorageError(
+                f"the task hub name {task_hub!r} is not valid: 1 to 50 letters and digits, a letter first"
+            )
         if not task_hub or task_hub.lower() == self._own.task_hub.lower():
             return self._own
         known = self._others.get(task_hub.lower())
@@ -487,6 +493,7 @@ def _engine(
             rules=rules,
             store_inputs=settings.hub.store_inputs_in_history,
             is_strict=settings.parity is Parity.STRICT,
+            default_version=settings.hub.default_version,
         ),
         entity_rules(settings.hub),
         clock=clock,
@@ -556,10 +563,13 @@ def _server(
         return timedelta(seconds=clock.monotonic() - began) // timedelta(milliseconds=1)
 
     management = ManagementApi(
-        parts.clients,
-        connection=settings.storage.connection,
-        code=parts.urls.code,
-        use_forwarded_host=settings.http.use_forwarded_host,
+        Surface(
+            clients=parts.clients,
+            connection=settings.storage.connection,
+            code=parts.urls.code,
+            zone=settings.http.time_zone,
+            use_forwarded_host=settings.http.use_forwarded_host,
+        )
     )
     admin = AdminApi(
         parts.app,

@@ -39,14 +39,26 @@ from emulator.engine.completions import Completions
 from emulator.engine.courier import Courier, Sent
 from emulator.engine.entity_state import read_state
 from emulator.engine.ports import EntityCleanup, EntityRead
-from emulator.errors import InstanceConflictError, InstanceNotFoundError
+from emulator.errors import (
+    ConfigError,
+    InstanceConflictError,
+    InstanceNotFoundError,
+    NotFoundError,
+    PayloadTooLargeError,
+    StorageError,
+)
 from emulator.hub.message_queue import CLIENT_SENDER
 from emulator.hub.purge import purge_instance, purge_instances
 from emulator.hub.rewind import rewind_history
 from emulator.hub.task_hub import TaskHub
 from emulator.settings import OverridableStates
 from emulator.wire import instance_row
+from emulator.wire.keys import KEY_LENGTH_MAX, escape
 
+_REPLACED: Final = "Replaced by a new instance with the same id."
+_REPLACE_LIMIT: Final = timedelta(hours=1)
+"""How long a live instance may take to end that is to be replaced (extension, HttpApiHandler)."""
+_REPLACE_INTERVAL: Final = timedelta(milliseconds=50)
 _SUSPENDABLE: Final = LIVE - {RuntimeStatus.SUSPENDED}
 
 
@@ -95,12 +107,12 @@ class HubClient:
         """See OrchestrationClient.start."""
         await self._hub.ensure()
         instance = InstanceId(instance_id or self._ids.hex32())
-        existing = await self._hub.instances.get(instance, payloads=False) if instance_id else None
-        if existing is not None and existing.status in self._protected():
-            raise InstanceConflictError(
-                f"An Orchestration instance with the status {existing.status} already exists.",
-                status=str(existing.status),
+        if len(escape(instance)) > KEY_LENGTH_MAX:
+            raise PayloadTooLargeError(
+                f"the instance id has {len(instance)} characters: no row can have a key of more than "
+                f"{KEY_LENGTH_MAX}; use a shorter id"
             )
+        existing = await self._replaceable(instance) if instance_id else None
         start = ExecutionStarted(
             timestamp=self._clock.now(),
             instance=OrchestrationInstance(
@@ -115,11 +127,25 @@ class HubClient:
         await self._send_start(start, existing)
         return instance
 
-    def _protected(self) -> frozenset[RuntimeStatus]:
-        """States that a start with the same id may not replace."""
+    async def _replaceable(self, instance: InstanceId) -> InstanceRecord | None:
+        """The instance that a start with the same id replaces, ended first if that is allowed; None if there is none.
+
+        Raises:
+            InstanceConflictError: it is alive, and may not be replaced or does not end.
+        """
+        existing = await self._hub.instances.get(instance, payloads=False)
+        if existing is None or existing.status in TERMINAL:
+            return existing
         if self._hub.settings.overridable_states is OverridableStates.ANY:
-            return frozenset()
-        return LIVE
+            await self.terminate(instance, _REPLACED)
+            await self.wait(instance, limit=_REPLACE_LIMIT, interval=_REPLACE_INTERVAL)
+            existing = await self._hub.instances.get(instance, payloads=False)
+            if existing is None or existing.status in TERMINAL:
+                return existing
+        raise InstanceConflictError(
+            f"An Orchestration instance with the status {existing.status} already exists.",
+            status=str(existing.status),
+        )
 
     async def _send_start(self, start: ExecutionStarted, existing: InstanceRecord | None) -> None:
         message = TaskMessage(event=start, target=start.instance)
@@ -144,21 +170,36 @@ class HubClient:
     # --- reading ----------------------------------------------------------------------------------------------
 
     async def get(self, instance_id: str) -> InstanceRecord | None:
-        """See OrchestrationClient.get."""
-        await self._hub.ensure()
-        return await self._hub.instances.get(InstanceId(instance_id))
+        """See OrchestrationClient.get. Nothing is found in a hub that is not there."""
+        try:
+            return await self._hub.instances.get(InstanceId(instance_id))
+        except NotFoundError:
+            return None
 
     async def history(self, instance_id: str) -> tuple[HistoryEvent, ...]:
         """See OrchestrationClient.history."""
-        await self._hub.ensure()
         return (await self._hub.history.load(InstanceId(instance_id))).events
 
     async def query(
         self, where: InstanceQuery, *, top: int | None = None, continuation: str | None = None
     ) -> InstancePage:
         """See OrchestrationClient.query."""
+        if top is not None and top < 0:
+            raise StorageError(f"a page cannot have {top} rows: give a top of 1 or more")
+        try:
+            return await self._hub.instances.page(where, top=top, continuation=continuation)
+        except NotFoundError:
+            return InstancePage(records=(), continuation=None)
+
+    async def make_primary(self) -> None:
+        """See OrchestrationClient.make_primary."""
+        if not self._hub.settings.use_app_lease:
+            raise ConfigError(
+                "Cannot make current app primary. This app is not using the AppLease feature."
+            )
         await self._hub.ensure()
-        return await self._hub.instances.page(where, top=top, continuation=continuation)
+        if not await self._hub.app_lease.is_ours():
+            await self._hub.app_lease.want()
 
     async def wait(
         self, instance_id: str, *, limit: timedelta, interval: timedelta
@@ -256,8 +297,7 @@ class HubClient:
         created_to: Instant | None,
         statuses: frozenset[RuntimeStatus],
     ) -> int:
-        """See OrchestrationClient.purge_where."""
-        await self._hub.ensure()
+        """See OrchestrationClient.purge_where. A hub that does not exist is not created for it."""
         if statuses and not statuses & TERMINAL:
             return 0
         where = InstanceQuery(

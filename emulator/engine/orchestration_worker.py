@@ -263,7 +263,7 @@ class OrchestrationWorker:
         outbox: list[OutboundMessage] = []
         if not self._runs_version(execution.state.started):
             refused = refuse(execution, now=self._clock.now(), before=before)
-            _warn_of_deviation(execution, refused)
+            _tell(execution, refused)
             return execution, refused, list(refused.outbox)
         while True:
             turn = self._runner_of(loaded, execution).advance(execution.feed.events)

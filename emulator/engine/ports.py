@@ -221,6 +221,14 @@ class OrchestrationClient(Protocol):
         """
         ...
 
+    async def make_primary(self) -> None:
+        """Make this app the one that works on the hub.
+
+        Raises:
+            ConfigError: the hub has no app lease.
+        """
+        ...
+
     async def wait(
         self, instance_id: str, *, limit: timedelta, interval: timedelta
     ) -> InstanceRecord | None:

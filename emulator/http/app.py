@@ -16,6 +16,7 @@ from emulator.http.functions import HttpFunctions, HttpRoute
 from emulator.http.gate import Gate, Level, level_of
 from emulator.http.management import ManagementApi
 from emulator.http.messages import ApiRequest, ApiResponse, answer
+from emulator.http.problems import too_short
 from emulator.http.queries import Query
 from emulator.http.urls import ADMIN, RPC, WEBHOOKS
 from emulator.log import fields, get_logger
@@ -26,6 +27,29 @@ SHUTDOWN_S: Final = 2.0
 PING: Final = "/admin/host/ping"
 """Answers without a key."""
 EXTENSIONS: Final = "/runtime/webhooks/"
+_KNOWN_HEADERS: Final = {
+    name.lower(): name
+    for name in (
+        "Access-Control-Allow-Origin",
+        "Allow",
+        "Cache-Control",
+        "Content-Disposition",
+        "Content-Encoding",
+        "Content-Language",
+        "Content-Type",
+        "ETag",
+        "Expires",
+        "Last-Modified",
+        "Location",
+        "Pragma",
+        "Retry-After",
+        "Vary",
+        "WWW-Authenticate",
+    )
+}
+"""Headers that the real server spells its own way, however the function spells them."""
+KESTREL: Final = "Kestrel"
+_LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
 _WEBHOOK_METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS"})
 
 
@@ -109,7 +133,8 @@ class HttpServer:
 
     async def _listen(self, handler: Any, address: str, port: int) -> int:  # noqa: ANN401
         app = web.Application(client_max_size=self._settings.max_body_bytes)
-        app.router.add_route("*", "/{tail:.*}", handler)
+        app.router.add_route("*", "/{tail:(?s:.*)}", handler)
+        app.on_response_prepare.append(_tidy_headers)
         runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=False
         )
@@ -179,10 +204,19 @@ class HttpServer:
         return web.Response(text=HOME, content_type="text/html")
 
     async def _handle_rpc(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request to the local listener, which cuts off its base path by length and compares nothing.
+
+        A request that names another host is taken for one to the webhook, whose base path is longer.
+        """
         path = _raw_path(request)
-        if not path.lower().startswith(RPC):
-            return web.Response(status=404)
-        return await self._manage(request, path[len(RPC) :], WEBHOOKS, is_rpc=True)
+        base = len(RPC) + 1 if self._is_own_rpc(request) else len(WEBHOOKS) + 1
+        if len(path) < base and path.lower() != WEBHOOKS:
+            return _kestrel(_response(too_short()))
+        return _kestrel(await self._manage(request, path[base:], WEBHOOKS, is_rpc=True))
+
+    def _is_own_rpc(self, request: web.Request) -> bool:
+        host, _, port = request.host.rpartition(":")
+        return host in _LOOPBACK_NAMES and port == str(self.rpc_port)
 
     async def _manage(
         self, request: web.Request, rest: str, prefix: str, *, is_rpc: bool = False
@@ -215,7 +249,7 @@ class HttpServer:
             return web.Response(status=500)
         response = web.Response(status=value.status, body=value.body)
         for name, text in {**value.headers, **self._settings.custom_headers}.items():
-            response.headers[name] = text
+            response.headers[_KNOWN_HEADERS.get(name.lower(), name)] = text
         for cookie in value.cookies:
             response.headers.add("Set-Cookie", cookie)
         return response
@@ -287,6 +321,24 @@ def decode_path(raw: str) -> str:
             kept.append(segment)
     text = "/".join(kept).replace("+", " ")
     return unquote_to_bytes(text).decode("utf-8", "replace").strip("/")
+
+
+async def _tidy_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Name no server but the one that the real listener names, and no type for what is not there."""
+    if response.headers.get("Server") != KESTREL:
+        response.headers.pop("Server", None)
+        if request.method == "HEAD":
+            response.headers.setdefault("Content-Length", "0")
+    if response.content_length == 0 and response.content_type == "application/octet-stream":
+        response.headers.pop("Content-Type", None)
+
+
+def _kestrel(response: web.Response) -> web.Response:
+    """An answer of the local listener: it names its server and sends bodies in chunks."""
+    response.headers["Server"] = KESTREL
+    if response.body:
+        response.enable_chunked_encoding()
+    return response
 
 
 def _response(answer: ApiResponse) -> web.Response:

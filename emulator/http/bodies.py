@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from datetime import UTC, timedelta, tzinfo
+from typing import Final
 
 from emulator.core.events import (
     ExecutionCompleted,
@@ -22,13 +21,11 @@ from emulator.core.events import (
 from emulator.core.instance import InstanceRecord
 from emulator.core.instant import TICKS_PER_SECOND, Instant
 from emulator.core.json_text import compact
+from emulator.core.lenient_json import LenientJsonError, parse_first
 from emulator.core.status import RuntimeStatus
 from emulator.wire.event_json import spec_of, to_members
 
 JSON_TYPE: Final = "application/json; charset=utf-8"
-_END: Final = re.compile(r"[\s,\]}/]|$")
-_OCTAL: Final = re.compile(r"0[0-7]+(?=[\s,\]}/]|$)")
-_SINGLE_QUOTED: Final = re.compile(r"'((?:[^'\\]|\\.)*)'", re.DOTALL)
 _REMOVED: Final = {
     "ExecutionStarted": ("Name", "OrchestrationInstance", "ParentInstance", "Version", "Tags"),
     "TaskScheduled": ("Version",),
@@ -45,30 +42,32 @@ _REMOVED: Final = {
 def stored_value(text: str | None) -> object:
     """Stored text as the API shows it: the first JSON value in it, or the text itself.
 
-    The real reader is lenient and stops after the first value, so a reason `42 is the answer` is the number 42.
+    The real reader is lenient and stops after the first value, so a reason `42 is the answer` is the number 42. Where
+    the real writer fails or writes what is no JSON (a comment, `undefined`), the text is shown.
     """
     if text is None:
         return None
-    trimmed = text.strip()
-    if not trimmed:
+    if not text.strip():
         return ""
-    quoted = _SINGLE_QUOTED.match(trimmed)
-    if quoted is not None:
-        return quoted[1]
-    octal = _OCTAL.match(trimmed)
-    if octal is not None:
-        return int(octal[0], 8)
     try:
-        value, end = json.JSONDecoder().raw_decode(trimmed)
-    except (ValueError, RecursionError):
+        parsed = parse_first(text)
+    except LenientJsonError:
         return text
-    structured = isinstance(value, dict | list | str)
-    return cast(object, value) if structured or _END.match(trimmed, end) else text
+    return parsed.value if parsed.is_writable else text
 
 
 def second_text(instant: Instant) -> str:
     """A time in whole seconds, cut."""
     return Instant(instant // TICKS_PER_SECOND * TICKS_PER_SECOND).text()
+
+
+def zoned_text(instant: Instant, zone: tzinfo) -> str:
+    """A time with the offset that a zone has at that time."""
+    local = instant.to_datetime().astimezone(zone)
+    offset = local.utcoffset() or timedelta()
+    shown = instant.plus(offset).text().removesuffix("Z")
+    minutes = offset // timedelta(minutes=1)
+    return f"{shown}{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
 
 
 def status_object(
@@ -94,9 +93,13 @@ def status_object(
 
 
 def history_objects(
-    events: Sequence[HistoryEvent], *, show_input: bool, show_output: bool
+    events: Sequence[HistoryEvent], *, show_input: bool, show_output: bool, zone: tzinfo = UTC
 ) -> list[object]:
-    """History as the status shows it: episodes left out, scheduled events folded into their completion."""
+    """History as the status shows it: episodes left out, scheduled events folded into their completion.
+
+    Args:
+        zone: the host's time zone, in which a folded event tells when its work was scheduled.
+    """
     scheduled = {
         event.event_id: event
         for event in events
@@ -116,7 +119,9 @@ def history_objects(
         if event.event_id in answered and scheduled.get(event.event_id) is event:
             continue
         shown.append(
-            _history_object(event, scheduled, show_input=show_input, show_output=show_output)
+            _history_object(
+                event, scheduled, show_input=show_input, show_output=show_output, zone=zone
+            )
         )
     return shown
 
@@ -127,6 +132,7 @@ def _history_object(
     *,
     show_input: bool,
     show_output: bool,
+    zone: tzinfo,
 ) -> dict[str, object]:
     name = spec_of(event).name
     members = to_members(event)
@@ -145,7 +151,7 @@ def _history_object(
         members["OrchestrationStatus"] = str(event.status)
     if not show_input:
         members.pop("Input", None)
-    members.update(_added(event, scheduled, show_input=show_input))
+    members.update(_added(event, scheduled, show_input=show_input, zone=zone))
     return members
 
 
@@ -154,6 +160,7 @@ def _added(
     scheduled: Mapping[int, TaskScheduled | SubOrchestrationCreated],
     *,
     show_input: bool,
+    zone: tzinfo,
 ) -> dict[str, object]:
     """What an event gains from the one that it answers."""
     if spec_of(event).name == "ExecutionStarted":
@@ -163,7 +170,7 @@ def _added(
     if start is None:
         return {}
     added: dict[str, object] = {
-        "ScheduledTime": f"{start.timestamp.text().removesuffix('Z')}+00:00",
+        "ScheduledTime": zoned_text(start.timestamp, zone),
         "FunctionName": start.name,
     }
     if show_input:
@@ -181,14 +188,20 @@ def message_body(text: str) -> str:
     return compact({"Message": text})
 
 
-def exception_body(message: str, exception_message: str, exception_type: str) -> str:
-    """The body of an error that carries an exception."""
+def exception_body(
+    message: str, exception_message: str, exception_type: str, detail: str = ""
+) -> str:
+    """The body of an error that carries an exception.
+
+    Args:
+        detail: what is known beyond the real product's text; it takes the place of the stack.
+    """
     return compact(
         {
             "Message": message,
             "ExceptionMessage": exception_message,
             "ExceptionType": exception_type,
-            "StackTrace": "   at emulator.http.management",
+            "StackTrace": detail or "   at emulator.http.management",
         }
     )
 

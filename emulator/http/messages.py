@@ -33,6 +33,22 @@ class ApiRequest:
     prefix: str
     is_rpc: bool = False
 
+    @property
+    def segments(self) -> list[str]:
+        """Parts of the path."""
+        return self.path.split("/") if self.path else []
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are no UTF-8 become replacement characters, as in .NET."""
+        return self.body.decode("utf-8-sig", "replace")
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the media type is JSON's own; parameters such as the charset do not count."""
+        media = self.headers.get("content-type", "").partition(";")[0]
+        return media.strip().lower() == "application/json"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiResponse:

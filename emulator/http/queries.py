@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import parse_qsl
@@ -30,9 +30,8 @@ class Query:
         self._values: dict[str, str] = {}
         for name, value in parse_qsl(text, keep_blank_values=True, errors="replace"):
             key = name.strip().lower()
-            trimmed = value.strip()
             known = self._values.get(key)
-            self._values[key] = trimmed if known is None else f"{known},{trimmed}"
+            self._values[key] = value if known is None else f"{known},{value}"
 
     def text(self, name: str) -> str | None:
         """A value; None if the parameter is absent."""
@@ -40,16 +39,17 @@ class Query:
 
     def given(self, name: str) -> str | None:
         """A value that is not blank."""
-        return self.text(name) or None
+        value = self.text(name)
+        return value if value and value.strip() else None
 
     def flag(self, name: str, *, default: bool) -> bool:
         """True or false in any case; anything else counts as absent."""
-        value = (self.text(name) or "").lower()
+        value = (self.text(name) or "").strip().lower()
         return value == "true" if value in ("true", "false") else default
 
     def number(self, name: str) -> int | None:
         """A whole number; anything else counts as absent."""
-        value = self.text(name) or ""
+        value = (self.text(name) or "").strip()
         return int(value) if _INTEGER.fullmatch(value) else None
 
     def seconds(self, name: str) -> timedelta | None:
@@ -59,9 +59,13 @@ class Query:
         except (ValueError, OverflowError):
             return None
 
-    def instant(self, name: str) -> Instant | None:
-        """A time; anything else counts as absent."""
-        return parse_time(self.text(name) or "")
+    def instant(self, name: str, zone: tzinfo = UTC) -> Instant | None:
+        """A time; anything else counts as absent.
+
+        Args:
+            zone: where a time without a zone is.
+        """
+        return parse_time(self.text(name) or "", zone)
 
     def statuses(self, name: str) -> frozenset[RuntimeStatus] | None:
         """States by name or number; None if none is named. A number without a name matches nothing.
@@ -94,43 +98,40 @@ def parse_statuses(text: str | None) -> frozenset[RuntimeStatus] | None:
     return frozenset(found) if found or named else None
 
 
-def parse_time(text: str) -> Instant | None:
-    """A time in the forms that .NET's general parser takes; no zone means UTC. None if it is none."""
+def parse_time(text: str, zone: tzinfo = UTC) -> Instant | None:
+    """A time in the forms that .NET's general parser takes; None if it is none.
+
+    Args:
+        zone: where a time without a zone is.
+    """
     try:
-        return _parse_time(text.strip())
+        return _parse_time(text.strip(), zone)
     except (ValueError, OverflowError, TypeError):
         return None
 
 
-def _parse_time(text: str) -> Instant | None:
+def _parse_time(text: str, zone: tzinfo) -> Instant | None:
     match = _ISO.fullmatch(text)
     if match is not None:
-        year, month, day, hour, minute, second, fraction, zone = match.groups()
-        moment = datetime(
-            int(year),
-            int(month),
-            int(day),
-            int(hour or 0),
-            int(minute or 0),
-            int(second or 0),
-            tzinfo=UTC,
-        )
+        *parts, fraction, offset = match.groups()
         ticks = int((fraction or "0").ljust(7, "0"))
-        return Instant(Instant.from_datetime(moment) - _offset_ticks(zone) + ticks)
+        if offset:
+            return Instant(_instant_of(parts, UTC) - _offset_ticks(offset) + ticks)
+        return Instant(_instant_of(parts, zone) + ticks)
     match = _US.fullmatch(text)
     if match is not None:
-        month, day, year, hour, minute, second = match.groups()
-        moment = datetime(
-            int(year),
-            int(month),
-            int(day),
-            int(hour or 0),
-            int(minute or 0),
-            int(second or 0),
-            tzinfo=UTC,
-        )
-        return Instant.from_datetime(moment)
+        month, day, *rest = match.groups()
+        return _instant_of([rest[0], month, day, *rest[1:]], zone)
     return Instant.from_datetime(parsedate_to_datetime(text)) if "," in text else None
+
+
+def _instant_of(parts: Sequence[str | None], zone: tzinfo) -> Instant:
+    """Year to second, of which the time of day may be missing. The first day there is has no zone."""
+    year, month, day, hour, minute, second = (int(part or 0) for part in parts)
+    moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    if Instant.from_datetime(moment) == MIN_INSTANT:
+        return MIN_INSTANT
+    return Instant.from_datetime(moment.replace(tzinfo=zone))
 
 
 def _offset_ticks(zone: str | None) -> int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from emulator.core.json_text import compact
+from emulator.errors import InvalidRequestError
 
 WEBHOOKS: Final = "/runtime/webhooks/durabletask"
 ADMIN: Final = "/admin/extensions/DurableTaskExtension"
 RPC: Final = "/durabletask"
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 PLACEHOLDER: Final = "INSTANCEID"
 _UNRESERVED: Final = frozenset(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!*()"
@@ -125,10 +128,16 @@ def origin_of(url: str) -> str:
 
 
 def forwarded_origin(origin: str, headers: Mapping[str, str]) -> str:
-    """The origin that a proxy saw, if it said both host and scheme; the port stays that of the request."""
+    """The origin that a proxy saw, if it said both host and scheme; the port stays that of the request.
+
+    Raises:
+        InvalidRequestError: the scheme is none; lists of several proxies are not taken apart.
+    """
     host, scheme = headers.get("x-forwarded-host"), headers.get("x-forwarded-proto")
     if not host or not scheme:
         return origin
+    if not _SCHEME.fullmatch(scheme):
+        raise InvalidRequestError("Invalid URI: The URI scheme is not valid. (Parameter 'value')")
     port = urlsplit(origin).port
     return f"{scheme}://{host}{f':{port}' if port else ''}"
 

@@ -117,6 +117,10 @@ class AppLease:
             return False
         return True
 
+    async def is_ours(self) -> bool:
+        """Whether our app was the last to take the lease."""
+        return (await self._info()).owner_id == self.lease_id
+
     async def want(self) -> None:
         """Ask whoever holds the lease to hand it to our app ("make primary")."""
         info = await self._info()

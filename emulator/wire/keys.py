@@ -10,6 +10,9 @@ from emulator.core.ids import InstanceId
 SENTINEL: Final = "sentinel"
 """Row key of the row that guards an instance's history; sorts after every event's."""
 
+KEY_LENGTH_MAX: Final = 512
+"""UTF-16 characters of a partition key: 1 KiB (Azure Table storage)."""
+
 _CONTROL_OFFSET: Final = 0xC0
 _REPLACED: Final = {"^": "^^", "/": "^0", "\\": "^1", "#": "^2", "?": "^3"}
 _RESTORED: Final = {value[1]: key for key, value in _REPLACED.items()}

@@ -94,6 +94,11 @@ def validate_hub_name(name: str, where: str) -> str:
     )
 
 
+def is_usable_hub_name(name: str) -> bool:
+    """Whether the service takes the names that come of a hub name; unlike a configured one, it may be short."""
+    return len(name) <= HUB_NAME_LENGTH_MAX and _VALID.fullmatch(name) is not None
+
+
 def sanitise_hub_name(name: str) -> str:
     """Make a hub name from a site's name: what is not a letter or digit is dropped."""
     kept = "".join(c for c in name if c.isalnum())

@@ -1,0 +1,138 @@
+"""Routes that read and delete instances: status, list, purge. Source: reference http-api.md 1.5 to 1.8 and 2."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from typing import Final
+
+from emulator.core.instance import InstanceQuery, InstanceRecord
+from emulator.core.status import LIVE, RuntimeStatus
+from emulator.engine.ports import OrchestrationClient
+from emulator.http.bodies import LIVE_CODES, history_objects, status_object
+from emulator.http.messages import ApiRequest, ApiResponse, answer, empty
+from emulator.http.queries import bound
+from emulator.http.surface import Route, RouteKey, Surface
+
+PAGE_SIZE: Final = 100
+TOKEN_HEADER: Final = "x-ms-continuation-token"
+
+
+class InstanceRoutes:
+    """Status, list and purge."""
+
+    def __init__(self, surface: Surface) -> None:
+        """Serve a surface."""
+        self._surface = surface
+
+    def routes(self) -> dict[RouteKey, Route]:
+        """What this area answers."""
+        return {
+            ("GET", 1, "instances"): self._list,
+            ("GET", 2, "instances"): self._status,
+            ("DELETE", 1, "instances"): self._purge_where,
+            ("DELETE", 2, "instances"): self._purge,
+        }
+
+    async def _status(
+        self, request: ApiRequest, client: OrchestrationClient, segments: list[str]
+    ) -> ApiResponse:
+        record = await client.get(segments[1])
+        if record is None:
+            return empty(404)
+        status = LIVE_CODES[record.status]
+        wants_error = request.query.flag("returnInternalServerErrorOnFailure", default=False)
+        if record.status is RuntimeStatus.FAILED and wants_error:
+            status = 500
+        headers = {"Location": request.url, "Retry-After": "5"} if status == 202 else {}
+        body = await status_body(request, client, record, self._surface.zone)
+        return answer(status, body, headers)
+
+    async def _list(
+        self, request: ApiRequest, client: OrchestrationClient, segments: list[str]
+    ) -> ApiResponse:
+        del segments
+        query, zone = request.query, self._surface.zone
+        statuses = query.statuses("runtimeStatus")
+        if statuses is not None and not statuses:
+            return page_of(request, [], None)
+        where = InstanceQuery(
+            created_from=bound(query.instant("createdTimeFrom", zone)),
+            created_to=bound(query.instant("createdTimeTo", zone)),
+            statuses=statuses or frozenset(),
+            prefix=query.given("instanceIdPrefix"),
+            fetch_input=query.flag("showInput", default=True),
+        )
+        page = await client.query(where, top=page_size(request), continuation=token_of(request))
+        items = [status_object(record, show_input=True) for record in page.records]
+        return page_of(request, items, page.continuation)
+
+    async def _purge(
+        self, request: ApiRequest, client: OrchestrationClient, segments: list[str]
+    ) -> ApiResponse:
+        """Delete one instance if it has ended; an id that begins with @ is not looked at first."""
+        del request
+        instance_id = segments[1]
+        if not instance_id.startswith("@"):
+            record = await client.get(instance_id)
+            if record is None:
+                return empty(404)
+            if record.status in LIVE:
+                text = (
+                    "Only orchestrations in a terminal state can be purged, but the orchestration with instance ID "
+                    f"{instance_id} has status {record.status}"
+                )
+                return answer(412, text)
+        deleted = await client.purge(instance_id)
+        return answer(200, {"instancesDeleted": int(deleted)})
+
+    async def _purge_where(
+        self, request: ApiRequest, client: OrchestrationClient, segments: list[str]
+    ) -> ApiResponse:
+        del segments
+        created_from = request.query.instant("createdTimeFrom", self._surface.zone)
+        if created_from is None:
+            return answer(400, "Please provide value for 'createdTimeFrom' parameter.")
+        statuses = request.query.statuses("runtimeStatus")
+        count = await client.purge_where(
+            created_from=created_from,
+            created_to=request.query.instant("createdTimeTo", self._surface.zone),
+            statuses=statuses or frozenset(),
+        )
+        return answer(200, {"instancesDeleted": count}) if count else empty(404)
+
+
+async def status_body(
+    request: ApiRequest, client: OrchestrationClient, record: InstanceRecord, zone: tzinfo
+) -> dict[str, object]:
+    """The status of an instance with what the request's query asks to see."""
+    show_input = request.query.flag("showInput", default=True)
+    history: list[object] | None = None
+    wants_history = request.query.flag("showHistory", default=False)
+    if wants_history and record.status is not RuntimeStatus.PENDING:
+        history = history_objects(
+            await client.history(record.instance_id),
+            show_input=show_input,
+            show_output=request.query.flag("showHistoryOutput", default=False),
+            zone=zone,
+        )
+    return status_object(record, show_input=show_input, history=history)
+
+
+# --- pages --------------------------------------------------------------------------------------------------------
+
+
+def page_size(request: ApiRequest) -> int:
+    """How many rows a page may have."""
+    top = request.query.number("top")
+    return PAGE_SIZE if top is None else top
+
+
+def token_of(request: ApiRequest) -> str | None:
+    """Where the page begins that a request asks for; None for the first."""
+    return request.headers.get(TOKEN_HEADER) or None
+
+
+def page_of(request: ApiRequest, items: list[dict[str, object]], token: str | None) -> ApiResponse:
+    """A list; the last page has an empty token on the listener and none elsewhere."""
+    headers = {TOKEN_HEADER: token or ""} if token or request.is_rpc else {}
+    return answer(200, items, headers)

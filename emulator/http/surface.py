@@ -1,0 +1,62 @@
+"""What all routes of the management API share: clients, links, and the clock's zone."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from emulator.engine.ports import ClientProvider, OrchestrationClient
+from emulator.http.messages import ApiRequest, ApiResponse
+from emulator.http.urls import Links, forwarded_origin
+
+Route = Callable[[ApiRequest, OrchestrationClient, list[str]], Awaitable[ApiResponse]]
+"""Answers a request; gets the client that its query names, and the segments of its path."""
+
+RouteKey = tuple[str, int, str]
+"""Method, number of segments, and the literal that tells routes apart, in lower case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surface:
+    """The host as the routes see it.
+
+    Attributes:
+        connection: name of the app's own connection, for links.
+        code: gives the system key for links, if keys are enforced.
+        zone: the host's time zone, for times without one.
+    """
+
+    clients: ClientProvider
+    connection: str
+    code: Callable[[], str | None]
+    zone: tzinfo
+    use_forwarded_host: bool = False
+
+    def client(self, request: ApiRequest) -> OrchestrationClient:
+        """The client of the hub and connection that a request names, or the app's own.
+
+        Raises:
+            ConfigError: the connection has no setting.
+            StorageError: no hub can have that name.
+        """
+        return self.clients.client(
+            request.query.given("taskHub"), request.query.given("connection")
+        )
+
+    def links(self, request: ApiRequest, client: OrchestrationClient) -> Links:
+        """Links for the answer to a request.
+
+        Raises:
+            InvalidRequestError: its forwarded headers name no origin.
+        """
+        origin = request.origin
+        if self.use_forwarded_host:
+            origin = forwarded_origin(origin, request.headers)
+        return Links(
+            origin=origin,
+            prefix=request.prefix,
+            task_hub=request.query.given("taskHub") or client.task_hub,
+            connection=request.query.given("connection") or self.connection,
+            code=self.code(),
+        )
