@@ -244,7 +244,7 @@ def _warn_of_discarded(session: Session, loaded: Loaded, discarded: Sequence[InH
     why = (
         "it was terminated; purge the instance to begin anew"
         if is_over
-        else "entities cannot be suspended, resumed or rewound"
+        else "an entity takes operations and its termination, and cannot be suspended, resumed or rewound"
     )
     _log.warning(
         "entity %s: %d message(s) had no effect (%s): %s",

@@ -372,6 +372,20 @@ def test_an_external_event_for_an_entity_is_dropped_and_said_so(
     assert "external events" in text
 
 
+def test_an_entity_that_is_suspended_goes_on_and_it_is_said_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scene(parts: Parts) -> None:
+        await signal(parts, "Counter", "k", "add", 1)
+        await becomes(parts, "Counter", "k", 1)
+        await parts.engine.client.suspend("@counter@k", "no")
+        await signal(parts, "Counter", "k", "add", 1)
+        await becomes(parts, "Counter", "k", 2)
+
+    play(APP, scene)
+    assert any("cannot be suspended" in record.getMessage() for record in caplog.records)
+
+
 def test_a_terminated_entity_stays_so_and_what_comes_later_is_said_to_have_no_effect(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
