@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, cast
 
+from emulator.core.entity_messages import unknown_entity_text
 from emulator.core.instance import InstanceQuery, InstanceRecord
 from emulator.core.json_text import compact
 from emulator.core.lenient_json import LenientJsonError, parse_first
@@ -96,16 +97,7 @@ class EntityRoutes:
         is_own = client.task_hub == clients.client().task_hub
         if not is_own or name.lower() in {entity.lower() for entity in known}:
             return
-        listed = ", ".join(f"'{entity}'" for entity in known)
-        info = (
-            f"The following are the known entity functions: {listed}."
-            if known
-            else "No entity functions are currently registered!"
-        )
-        raise InvalidRequestError(
-            f"The function '{name.lower()}' doesn't exist, is disabled, or is not an entity function. "
-            f"Additional info: {info}"
-        )
+        raise InvalidRequestError(unknown_entity_text(name, known))
 
 
 def _check_key(key: str) -> None:
