@@ -42,16 +42,19 @@ def reserialise(text: str) -> str:
     Raises:
         ValueError: it is no JSON.
     """
-    return compact(json.loads(text))
+    return compact(loads(text))
 
 
 def loads(text: str) -> object:
     """Parse JSON text.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is no JSON, or nested too deeply to be read.
     """
-    return cast(object, json.loads(text))
+    try:
+        return cast(object, json.loads(text))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def quote(text: str) -> str:

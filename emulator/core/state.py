@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Final, cast
 from zlib import crc32
@@ -28,6 +27,7 @@ from emulator.core.events import (
 )
 from emulator.core.ids import ExecutionId
 from emulator.core.instant import Instant
+from emulator.core.json_text import loads
 from emulator.core.status import TERMINAL, RuntimeStatus
 
 
@@ -178,7 +178,7 @@ def answered_task(event: HistoryEvent) -> int | None:
 def _request_id(row: EventSent) -> str | None:
     """The id in an entity request; None for any other sent event."""
     try:
-        request: object = json.loads(row.input or "null")
+        request: object = loads(row.input or "null")
     except ValueError:
         return None
     if not isinstance(request, dict):

@@ -7,7 +7,6 @@ not stored either: they come from a replay of the orchestrator, if there was one
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from emulator.core.events import (
 )
 from emulator.core.instance import InstanceRecord
 from emulator.core.instant import Instant
+from emulator.core.json_text import loads
 from emulator.core.messages import TaskMessage
 from emulator.core.state import RuntimeState, answered_task
 from emulator.core.status import TERMINAL, RuntimeStatus
@@ -518,8 +518,8 @@ def _awaits(event: EventSent) -> str | None:
 
 def _json_object(text: str | None) -> dict[str, object]:
     try:
-        value: object = json.loads(text or "null")
-    except (ValueError, RecursionError):
+        value: object = loads(text or "null")
+    except ValueError:
         return {}
     return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 

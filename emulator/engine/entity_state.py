@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import cast
 
 from emulator.core.instance import InstanceRecord
+from emulator.core.json_text import loads
 from emulator.engine.ports import EntityRead
 
 
@@ -14,7 +14,7 @@ def read_state(record: InstanceRecord) -> EntityRead | None:
     if "entityExists" not in (record.custom_status or ""):
         return None
     try:
-        scheduler: object = json.loads(record.input or "null")
+        scheduler: object = loads(record.input or "null")
     except ValueError:
         return None
     if not isinstance(scheduler, dict):

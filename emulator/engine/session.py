@@ -25,8 +25,7 @@ class Loaded:
         self.runner: OrchestratorExecution | None = None
         self.must_run = stored.must_run
         self.spilled: Mapping[tuple[int, str], str] | None = stored.spilled
-        """As in StoredHistory; None once the Instances row is known to be right as a whole. Until then
-        a message that comes again may be the sign that a checkpoint has not reached it."""
+        """As in StoredHistory; None once something was committed, when the Instances row is known to be right."""
 
     def close(self) -> None:
         """Let go of the user's generator."""

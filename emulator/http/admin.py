@@ -5,11 +5,10 @@ Source: reference functions-host.md 4.6.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
-from emulator.core.json_text import compact
+from emulator.core.json_text import compact, loads
 from emulator.host.binding_api import ByHand
 from emulator.host.function_app import FunctionApp, FunctionSpec, name_order
 from emulator.http.functions import REASON, InvokerLike, RouteTable
@@ -149,7 +148,7 @@ class AdminApi:
         if media != "application/json":
             return empty(415)
         try:
-            body: object = json.loads(request.body or b"null")
+            body: object = loads(request.body.decode("utf-8-sig", "replace") or "null")
         except ValueError:
             return empty(400)
         if not isinstance(body, dict):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from aiohttp import web
 from emulator.errors import ConfigError, PreconditionError
 from emulator.http import openapi
 from emulator.http.admin import HOME, AdminApi
+from emulator.http.bodies import message_body
 from emulator.http.functions import HttpFunctions, HttpRoute
 from emulator.http.gate import Gate, Level, level_of
 from emulator.http.management import ManagementApi
@@ -24,6 +26,8 @@ from emulator.settings import HttpSettings
 
 _log = get_logger(__name__)
 SHUTDOWN_S: Final = 2.0
+LINGER_S: Final = 1.0
+"""For how long the rest of a body that nobody wants is read away, so that its sender can see the answer."""
 PING: Final = "/admin/host/ping"
 """Answers without a key."""
 EXTENSIONS: Final = "/runtime/webhooks/"
@@ -51,6 +55,40 @@ _KNOWN_HEADERS: Final = {
 KESTREL: Final = "Kestrel"
 _LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
 _WEBHOOK_METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS"})
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class RefusedBodyError(Exception):
+    """A body is not read to its end: the answer says why, and ends the connection."""
+
+    def __init__(self, status: int, text: str) -> None:
+        """408 or 413, as Kestrel answers; the text is ours."""
+        super().__init__(text)
+        self._status = status
+
+    def response(self) -> web.Response:
+        """The answer."""
+        response = _response(ApiResponse(status=self._status, body=message_body(str(self))))
+        response.force_close()
+        return response
+
+
+def _too_large(limit: int) -> str:
+    return f"The body is larger than the {limit - 1} bytes that the host takes; send less"
+
+
+def _answering(handler: Handler) -> Handler:
+    """The handler, with refused bodies as answers."""
+
+    async def answering(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except RefusedBodyError as refused:
+            return refused.response()
+
+    return answering
 
 
 class HttpServer:
@@ -91,7 +129,9 @@ class HttpServer:
         """Open the local RPC listener, on its usual port or, if that is taken, any free one."""
         for port in (self._settings.rpc_port, 0):
             try:
-                self.rpc_port = await self._listen(self._handle_rpc, "127.0.0.1", port)
+                self.rpc_port = await self._listen(
+                    self._handle_rpc, "127.0.0.1", port, body_bytes_max=None
+                )
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or port == 0:
                     raise
@@ -112,7 +152,10 @@ class HttpServer:
         """
         try:
             self.port = await self._listen(
-                self._handle, self._settings.address, self._settings.port
+                self._handle,
+                self._settings.address,
+                self._settings.port,
+                body_bytes_max=self._settings.max_body_bytes,
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
@@ -131,12 +174,25 @@ class HttpServer:
             await runner.cleanup()
         self._runners.clear()
 
-    async def _listen(self, handler: Any, address: str, port: int) -> int:  # noqa: ANN401
-        app = web.Application(client_max_size=self._settings.max_body_bytes)
-        app.router.add_route("*", "/{tail:(?s:.*)}", handler)
+    async def _listen(
+        self, handler: Handler, address: str, port: int, *, body_bytes_max: int | None
+    ) -> int:
+        """Open a listener; the port it has.
+
+        Args:
+            body_bytes_max: None on the local listener, where the real one has no limit either.
+        """
+        # aiohttp refuses from its limit on; 0 is none
+        limit = 0 if body_bytes_max is None else body_bytes_max + 1
+        app = web.Application(client_max_size=limit)
+        app.router.add_route("*", "/{tail:(?s:.*)}", _answering(handler))
         app.on_response_prepare.append(_tidy_headers)
         runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=False
+            app,
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_S,
+            handler_cancellation=False,
+            lingering_time=LINGER_S,
         )
         await runner.setup()
         site = web.TCPSite(runner, address, port, reuse_address=True)
@@ -176,7 +232,8 @@ class HttpServer:
             refused = await self._refusal(request, level)
             if refused is not None:
                 return refused
-            admin = await _api_request(request, path[len("/admin/") :], "", is_rpc=False)
+            body = await self._read(request)
+            admin = _api_request(request, body, path[len("/admin/") :], "", is_rpc=False)
             return _response(await self._admin.handle(admin))
         found = self._functions.table.find(request.method, path)
         if found is not None:
@@ -218,10 +275,29 @@ class HttpServer:
         host, _, port = request.host.rpartition(":")
         return host in _LOOPBACK_NAMES and port == str(self.rpc_port)
 
+    async def _read(self, request: web.Request) -> bytes:
+        """The body.
+
+        Raises:
+            RefusedBodyError: it is too large, or does not come in time.
+        """
+        declared, limit = request.content_length, request.client_max_size
+        if limit and declared is not None and declared >= limit:
+            raise RefusedBodyError(413, _too_large(limit))
+        try:
+            async with asyncio.timeout(self._settings.body_timeout.total_seconds()):
+                return await request.read()
+        except TimeoutError as error:
+            raise RefusedBodyError(
+                408, "The body did not come in time; send it faster, or in parts"
+            ) from error
+        except web.HTTPRequestEntityTooLarge as error:
+            raise RefusedBodyError(413, _too_large(limit)) from error
+
     async def _manage(
         self, request: web.Request, rest: str, prefix: str, *, is_rpc: bool = False
     ) -> web.Response:
-        api = await _api_request(request, rest, prefix, is_rpc=is_rpc)
+        api = _api_request(request, await self._read(request), rest, prefix, is_rpc=is_rpc)
         if api.method == "GET" and api.path == openapi.FILE:
             return _response(answer(200, openapi.document(self._version, prefix)))
         return _response(await self._management.handle(api))
@@ -243,7 +319,7 @@ class HttpServer:
             headers=headers,
             query=query,
             route_params=route_params,
-            body=await request.read(),
+            body=await self._read(request),
         )
         if value is None:
             return web.Response(status=500)
@@ -296,13 +372,15 @@ def _url(request: web.Request) -> str:
     return f"{_origin(request)}{request.raw_path}"
 
 
-async def _api_request(request: web.Request, rest: str, prefix: str, *, is_rpc: bool) -> ApiRequest:
+def _api_request(
+    request: web.Request, body: bytes, rest: str, prefix: str, *, is_rpc: bool
+) -> ApiRequest:
     return ApiRequest(
         method=request.method,
         path=decode_path(rest),
         query=Query(_raw_query(request)),
         headers={name.lower(): value for name, value in request.headers.items()},
-        body=await request.read(),
+        body=body,
         url=_url(request),
         origin=_origin(request),
         prefix=prefix,

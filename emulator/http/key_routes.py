@@ -5,9 +5,9 @@ Source: reference functions-host.md 4.6; Azure/azure-functions-host, KeysControl
 
 from __future__ import annotations
 
-import json
 from typing import Final, Protocol, cast
 
+from emulator.core.json_text import loads
 from emulator.errors import InvalidRequestError
 from emulator.host.keys import KeyKind
 from emulator.http.bodies import message_body
@@ -136,8 +136,8 @@ def _links(request: ApiRequest) -> dict[str, object]:
 
 def _value(request: ApiRequest) -> str | None:
     try:
-        body: object = json.loads(request.body or b"null")
-    except (ValueError, RecursionError):
+        body: object = loads(request.body.decode("utf-8-sig", "replace") or "null")
+    except ValueError:
         return None
     value = cast("dict[str, object]", body).get("value") if isinstance(body, dict) else None
     return value if isinstance(value, str) and value else None

@@ -54,7 +54,10 @@ async def host(memory: Place) -> AsyncIterator[HostHere]:
 
 
 async def schema_of(host: HostHere) -> Any:
-    """The document as it is served, but for how long a made-up request may wait for an instance."""
+    """The document as it is served, but for what a made-up request would wait for, or meet as the real product does.
+
+    An instance may run for ever; a purge in a hub that does not exist is a 500.
+    """
     reply = await host.get(f"{DURABLE}/openapi.json")
     assert reply.status == 200
     content = reply.json
@@ -63,6 +66,8 @@ async def schema_of(host: HostHere) -> Any:
             for parameter in operation["parameters"]:
                 if parameter["name"] in ("timeout", "pollingInterval"):
                     parameter["schema"]["maximum"] = 0.1
+                if parameter["name"] == "taskHub":
+                    parameter["schema"]["enum"] = [host.host.settings.hub.hub_name]
     return schemathesis.openapi.from_dict(content)
 
 
@@ -90,9 +95,6 @@ async def test_what_is_made_up_meets_only_what_is_described(host: HostHere):
             suppress_health_check=list(HealthCheck),
         )
         def check(case: Any) -> None:
-            if case.operation.label == "DELETE /instances":
-                # In a hub that is not there, the real product answers this one with 500.
-                case.query.pop("taskHub", None)
             case.call_and_validate(base_url=base, timeout=20, checks=CHECKS)
 
         await asyncio.to_thread(check)

@@ -194,18 +194,24 @@ class HostHere(Caller):
 
 @asynccontextmanager
 async def hosting(
-    app: Path, place: Place, *, settings: Mapping[str, str] | None = None, **flags: Any
+    app: Path,
+    place: Place,
+    *,
+    settings: Mapping[str, str] | None = None,
+    http: Mapping[str, Any] | None = None,
+    **flags: Any,
 ) -> AsyncIterator[HostHere]:
     """An app up and ready in this process; drained at the end.
 
     Args:
         settings: app settings or overrides of host.json, beside those of the place.
+        http: of HttpSettings, what no flag sets.
         flags: of the command line, see config.Flags; free ports are taken unless they say otherwise.
     """
     environment = {**place.environment, **(settings or {})}
     chosen = config.Flags(**{"port": 0, "storage": place.storage, **flags})
     loaded = config.load(app, chosen, environment)
-    loaded = replace(loaded, http=replace(loaded.http, rpc_port=0))
+    loaded = replace(loaded, http=replace(loaded.http, rpc_port=0, **(http or {})))
     with isolated(app):
         config.apply_environment(loaded)
         async with (
