@@ -110,7 +110,7 @@ def _change(
     *,
     stopping: bool,
 ) -> Change | None:
-    expired = lease.expires_at is not None and now >= lease.expires_at
+    expired = _is_expired(lease, now)
     free = lease.owner is None and lease.next_owner in (None, worker)
     if lease.owner == worker:
         return _own(lease, now, lease_interval, drained, stopping=stopping)
@@ -121,6 +121,13 @@ def _change(
     if lease.is_draining and lease.next_owner is None:
         return Change(move=Move.STEAL, lease=replace(lease, next_owner=worker))
     return None
+
+
+def _is_expired(lease: PartitionLease, now: Instant) -> bool:
+    """A row that names an owner but no time, because nobody can read it, would bind its queue for ever."""
+    if lease.expires_at is None:
+        return lease.owner is not None
+    return now >= lease.expires_at
 
 
 def _own(

@@ -151,9 +151,16 @@ class ActivityWorker:
             if isinstance(event, TaskScheduled):
                 answer = await self._answer(in_hand, event)
                 await self._finish(in_hand, answer)
+                self._custody.drop(in_hand)
             else:
-                await self._hub.work_items.abandon(in_hand)
-            self._custody.drop(in_hand)
+                _log.warning(
+                    "message %s in queue %s is no activity request but a %s, and stays there",
+                    in_hand.message_id,
+                    self._hub.work_items.name,
+                    type(event).__name__,
+                    extra=fields("message_unreadable", queue=self._hub.work_items.name),
+                )
+                await self._abandon(in_hand)
         except AbandonedError as error:
             _log.warning("activity given back: %s", error, extra=fields("activity_abandoned"))
             await self._abandon(in_hand)

@@ -25,11 +25,15 @@ from emulator.engine.partition_loop import PartitionLoop
 from emulator.engine.session import Loaded, Session
 from emulator.errors import DecodeError, EtagMismatchError, PayloadTooLargeError, StorageError
 from emulator.hub.checkpoint import Checkpoint, commit
+from emulator.hub.history import StoredHistory
 from emulator.hub.message_queue import InHand
 from emulator.hub.task_hub import TaskHub
 from emulator.log import fields, get_logger
+from emulator.storage.ports import ETag
 
 _log = get_logger(__name__)
+SLOW_COMMIT_S: Final = 5.0
+"""A commit that took longer may have been overtaken by another worker's; far less than a lease lasts."""
 RETRY_DELAY_S: Final = 1.0
 """Pause before a session is tried again after the store failed."""
 
@@ -156,12 +160,14 @@ class Attendant:
             return session.loaded
         session.forget()
         stored = await self._hub.history.load(session.instance)
-        execution = Execution(self._settings, stored.events, stored.handled)
-        session.loaded = Loaded(execution, stored)
+        session.loaded = self._loaded(stored)
         return session.loaded
 
+    def _loaded(self, stored: StoredHistory) -> Loaded:
+        return Loaded(Execution(self._settings, stored.events, stored.handled), stored)
+
     async def mend(
-        self, session: Session, loaded: Loaded, custom_status: Callable[[], str | None]
+        self, session: Session, loaded: Loaded, custom_status: Callable[[Loaded], str | None]
     ) -> None:
         """Look whether the last checkpoint has reached the Instances row, if it is not known to have.
 
@@ -169,7 +175,26 @@ class Attendant:
             custom_status: finds the one that belongs to the history.
         """
         if loaded.spilled is not None and loaded.execution.state.started is not None:
-            await mend(self._hub, session.instance, loaded, custom_status(), self._clock.now())
+            await mend(
+                self._hub, session.instance, loaded, custom_status(loaded), self._clock.now()
+            )
+            loaded.spilled = None
+
+    async def _look_again(
+        self, session: Session, etag: ETag, custom_status: Callable[[Loaded], str | None]
+    ) -> None:
+        """Put right what a commit that came late has done to the Instances row, which no tag guards.
+
+        A process that was stopped between history and row goes on when others have long gone on with the instance.
+        """
+        while True:
+            began = self._clock.monotonic()
+            stored = await self._hub.history.load(session.instance)
+            if stored.etag == etag:
+                return
+            await self.mend(session, self._loaded(stored), custom_status)
+            if self._clock.monotonic() - began <= SLOW_COMMIT_S:
+                raise EtagMismatchError(f"{session.instance!r} has been gone on with meanwhile")
 
     async def abandon(self, loop: PartitionLoop, batch: Sequence[InHand]) -> None:
         """Give messages back to the queue, to be seen again after a growing delay."""
@@ -209,12 +234,15 @@ class Attendant:
         loaded: Loaded,
         result: EpisodeResult,
         accepted: Sequence[InHand],
+        custom_status: Callable[[Loaded], str | None],
     ) -> None:
         """Make an episode of the loaded execution durable and let go of the messages that caused it."""
         if loop.is_lost:
             raise EtagMismatchError(f"the partition {loop.queue.name} is read by someone else now")
         state = loaded.execution.state
         first = len(state.events) - len(result.rows)
+        # What a rewind has set stays until the instance ends, as on Azure.
+        is_whole = loaded.spilled is not None and first > 0 and not state.taken_back
         parcel = self._courier.parcel(result.outbox, sender=result.sender, episode=result.episode)
         checkpoint = Checkpoint(
             instance=session.instance,
@@ -226,13 +254,18 @@ class Attendant:
             replaced_blobs=loaded.blobs if first == 0 else (),
             handled=loaded.execution.handled if first == 0 else (),
             inbox=accepted,
+            before=state.events[:first] if is_whole else (),
+            spilled=(loaded.spilled or {}) if is_whole else {},
         )
+        began = self._clock.monotonic()
         try:
             appended = await commit(self._hub, loop.queue, checkpoint, parcel, self._clock.now())
         except PayloadTooLargeError as error:
             raise StorageError(
                 f"an episode of {session.instance!r} is too large to be stored: {error}"
             ) from error
+        if self._clock.monotonic() - began > SLOW_COMMIT_S:
+            await self._look_again(session, appended.etag, custom_status)
         loaded.etag = appended.etag
         loaded.blobs = appended.blobs if first == 0 else (*loaded.blobs, *appended.blobs)
         loaded.spilled = None

@@ -89,7 +89,7 @@ class EntityWorker:
             await self._terminate(loop, session, loaded, end[0])
             discarded.extend(end[1:])
         if discarded:
-            await self._attendant.mend(session, loaded, lambda: _status(loaded))
+            await self._attendant.mend(session, loaded, _status)
         _warn_of_discarded(session, loaded, discarded)
         await self._attendant.discard(loop, discarded)
 
@@ -148,7 +148,7 @@ class EntityWorker:
             ),
             episode=former.episode + 1,
         )
-        await self._attendant.commit(loop, session, loaded, episode, messages)
+        await self._attendant.commit(loop, session, loaded, episode, messages, _status)
 
     async def _give_again(
         self,
@@ -182,7 +182,7 @@ class EntityWorker:
             sender=state.started.instance,
             episode=state.episode,
         )
-        await self._attendant.commit(loop, session, loaded, episode, [message])
+        await self._attendant.commit(loop, session, loaded, episode, [message], _status)
 
 
 def _is_entity(session: Session, loaded: Loaded, batch: Sequence[InHand]) -> bool:

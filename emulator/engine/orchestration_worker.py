@@ -172,7 +172,7 @@ class OrchestrationWorker:
         if loaded.execution.state.started is None:
             await self._terminate_unstarted(session, discarded)
         else:
-            await self._attendant.mend(session, loaded, lambda: self._custom_status(loaded))
+            await self._attendant.mend(session, loaded, self._custom_status)
         if any(isinstance(in_hand.message.event, ExecutionStarted) for in_hand in discarded):
             await self._answer_again(loaded)
 
@@ -249,7 +249,12 @@ class OrchestrationWorker:
         before = begin(execution, events, self._clock.now())
         final, closed, outbox = self._decide(loaded, before)
         await self._attendant.commit(
-            loop, session, loaded, _result(final, closed, outbox), accepted
+            loop,
+            session,
+            loaded,
+            _result(final, closed, outbox),
+            accepted,
+            self._custom_status,
         )
         if final.state.is_terminal:
             _log_end(final.state)

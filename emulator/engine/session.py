@@ -25,7 +25,8 @@ class Loaded:
         self.runner: OrchestratorExecution | None = None
         self.must_run = stored.must_run
         self.spilled: Mapping[tuple[int, str], str] | None = stored.spilled
-        """As in StoredHistory; None once something was committed, when the Instances row is known to be right."""
+        """As in StoredHistory; None once the Instances row is known to be right as a whole. Until then
+        a message that comes again may be the sign that a checkpoint has not reached it."""
 
     def close(self) -> None:
         """Let go of the user's generator."""

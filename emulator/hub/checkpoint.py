@@ -18,7 +18,7 @@ Deleting first would lose the episode; writing history first would lose what it 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from emulator.core.events import HistoryEvent
@@ -50,6 +50,8 @@ class Checkpoint:
         handled: what earlier executions have received, for an execution that is stored for the first time.
         replaced_blobs: large payloads of the execution that this one replaces.
         inbox: the messages that caused the episode.
+        before: the rows stored before, if the Instances row may not show them yet: it is written as a whole then.
+        spilled: blobs of those rows' large values by (place, column).
     """
 
     instance: InstanceId
@@ -61,6 +63,8 @@ class Checkpoint:
     replaced_blobs: Sequence[str]
     handled: Sequence[str] = ()
     inbox: Sequence[InHand]
+    before: Sequence[HistoryEvent] = ()
+    spilled: Mapping[tuple[int, str], str] = field(default_factory=dict[tuple[int, str], str])
 
 
 async def commit(
@@ -93,9 +97,11 @@ def _projection(
     hub: TaskHub, checkpoint: Checkpoint, appended: Appended, now: Instant
 ) -> Mapping[str, Value]:
     """Columns of the Instances row; large values are the addresses of their blobs."""
+    events = (*checkpoint.before, *checkpoint.events)
+    first = len(checkpoint.before)
     columns = dict(
         instance_row.checkpoint_columns(
-            checkpoint.events,
+            events,
             execution=checkpoint.execution,
             custom_status=checkpoint.custom_status,
             task_hub=hub.name,
@@ -103,8 +109,9 @@ def _projection(
         )
     )
     urls = {
-        (place, column): hub.payloads.url(name)
+        (first + place, column): hub.payloads.url(name)
         for (place, column), name in appended.spilled.items()
     }
-    columns.update(instance_row.large_columns(checkpoint.events, urls))
+    urls |= {place: hub.payloads.url(name) for place, name in checkpoint.spilled.items()}
+    columns.update(instance_row.large_columns(events, urls))
     return columns

@@ -8,7 +8,14 @@ from __future__ import annotations
 from typing import Final
 
 from emulator.core.balance import PartitionLease
-from emulator.errors import ConflictError, EtagMismatchError, LeaseLostError, NotFoundError
+from emulator.errors import (
+    ConflictError,
+    DecodeError,
+    EtagMismatchError,
+    LeaseLostError,
+    NotFoundError,
+)
+from emulator.log import fields, get_logger
 from emulator.storage.ports import BlobPort, ETag, RowKey, TablePort, Write, WriteKind
 from emulator.wire.lease import (
     AppLeaseInfo,
@@ -19,6 +26,7 @@ from emulator.wire.lease import (
     partition_columns,
 )
 
+_log = get_logger(__name__)
 APP_LEASE_DURATION_S: Final = 60
 
 
@@ -134,8 +142,20 @@ class AppLease:
             return
 
     async def _info(self) -> AppLeaseInfo:
+        """What the blob says. One that nobody can read says nothing: the lease itself is what counts."""
         blob = await self._blobs.download(self.container, self._blob)
-        return decode_app_lease(blob.content.decode()) if blob else AppLeaseInfo()
+        try:
+            return decode_app_lease(blob.content.decode()) if blob else AppLeaseInfo()
+        except (DecodeError, UnicodeDecodeError) as error:
+            _log.warning(
+                "the app-lease blob %s in the container %s cannot be read and is written anew by whoever takes the "
+                "lease: %s",
+                self._blob,
+                self.container,
+                error,
+                extra=fields("app_lease_waiting"),
+            )
+            return AppLeaseInfo()
 
     async def _write(self, info: AppLeaseInfo) -> None:
         await self._blobs.upload(self.container, self._blob, encode_app_lease(info).encode())

@@ -140,7 +140,7 @@ def decode_message(text: str) -> Envelope | Wrapper:
     plain = text if text.startswith("{") else _from_base64(text)
     try:
         value = loads(plain)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DecodeError(f"the message is no JSON: {error}") from error
     if not isinstance(value, dict):
         raise DecodeError("the message is no JSON object")
@@ -187,7 +187,7 @@ def _read_envelope(members: Json) -> Envelope:
             sender=None if sender is None else read_instance(sender),
             trace_context=None if trace is None else str(trace),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DecodeError(f"the message is not of the expected shape: {error!r}") from error
 
 
@@ -203,9 +203,16 @@ def _read_task_message(members: Json) -> TaskMessage:
         )
     return TaskMessage(
         event=read_event(cast(Json, event)),
-        target=read_instance(members["OrchestrationInstance"]),
+        target=_read_target(members["OrchestrationInstance"]),
         context_tags=cast("dict[str, str] | None", tags),
     )
+
+
+def _read_target(value: object) -> OrchestrationInstance:
+    wanted = cast(Json, value).get("InstanceId")
+    if not isinstance(wanted, str) or not wanted:
+        raise DecodeError(f"the message is for the instance {wanted!r}, which is no id")
+    return read_instance(value)
 
 
 def read_event(members: Json) -> HistoryEvent:

@@ -183,7 +183,7 @@ class World:
                 await client.suspend(instance, step.text)
                 await self.until_status(instance, {RuntimeStatus.SUSPENDED})
             case "resume":
-                await client.resume(instance, step.text)
+                await self._resume(instance, step.text)
             case "terminate":
                 await self.until_status(instance, {RuntimeStatus.RUNNING})
                 await client.terminate(instance, step.text)
@@ -191,6 +191,17 @@ class World:
                 await self._rewind(instance, step.text)
             case _:
                 raise ValueError(step.what)
+
+    async def _resume(self, instance: str, reason: str | None) -> None:
+        """A worker that was stopped may show an older status for a moment: try again then, as people do."""
+        async with asyncio.timeout(SETTLE_LIMIT_S):
+            while True:
+                await self.until_status(instance, {RuntimeStatus.SUSPENDED})
+                try:
+                    await self.client.resume(instance, reason)
+                    return
+                except InstanceConflictError:
+                    continue
 
     async def _rewind(self, instance: str, reason: str | None) -> None:
         """As often as it takes: a child that is told to fail twice may fail its parent once more."""
