@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Any
 
@@ -11,16 +10,16 @@ import pytest
 from emulator.core.status import RuntimeStatus
 from emulator.engine.clock import SystemIds
 from emulator.errors import ConfigError
-from emulator.hub.image import LiveImage, Renaming, has_hub
-from emulator.hub.stage import StageImage, write_stage
+from emulator.hub.image import Renaming, has_hub
+from emulator.hub.stage import StageImage
 from emulator.hub.task_hub import TaskHub
 from emulator.hub.transfer import transfer
 from emulator.settings import HubSettings
 from emulator.storage.memory import MemoryStorage
-from emulator.storage.ports import Storage
 from emulator.wire.names import HubNames
 from tests import vectors
 from tests.support.clocks import CountedIds, ManualClock
+from tests.support.stages import exported, ignore, imported
 
 STAGES = [
     (scenario, stage)
@@ -28,19 +27,6 @@ STAGES = [
     for stage, content in vectors.stages(scenario).items()
     if any(name.endswith("Instances") for name in content["tables"])
 ]
-
-
-def ignore(done: int) -> None:
-    del done
-
-
-async def exported(storage: Storage, name: str, partitions: int) -> dict[str, Any]:
-    settings = HubSettings(hub_name=name, partition_count=partitions)
-    image = LiveImage(TaskHub(storage, settings, SystemIds().hex32), holds=True)
-    await image.open()
-    file = io.StringIO()
-    await write_stage(image, file, scenario="s", stage="t", progress=ignore)
-    return json.loads(file.getvalue())
 
 
 def comparable(content: dict[str, Any]) -> dict[str, Any]:
@@ -87,10 +73,8 @@ async def test_a_hub_gets_another_name_in_all_its_parts():
     content = vectors.stages("large")["01-completed"]
     image = StageImage(json.dumps(content), "file")
     storage = MemoryStorage(ManualClock(), CountedIds())
-    new = HubNames("Other")
-    url = storage.blobs.blob_url(new.large_messages, "")
-    await transfer(image, storage, Renaming(image.names, new, url), ignore)
-    assert await has_hub(storage, new)
+    await imported(content, storage, "Other")
+    assert await has_hub(storage, HubNames("Other"))
     assert not await has_hub(storage, image.names)
     text = json.dumps(await exported(storage, "Other", 4))
     assert image.names.hub.lower() not in text.lower()

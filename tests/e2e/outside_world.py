@@ -1,0 +1,9 @@
+"""What the activities of the takeover app find outside: it outlives every worker, and the tests set it."""
+
+from __future__ import annotations
+
+LUCKY_ATTEMPT = 3
+attempts = 0
+"""How often FailTwice was tried since it last succeeded."""
+is_healthy = False
+"""Whether FailUntilHealthy succeeds."""
