@@ -15,6 +15,7 @@ from emulator.core.episode import EpisodeSettings, Execution
 from emulator.core.events import GenericEvent, HistoryEvent, OrchestrationInstance
 from emulator.core.ids import ExecutionId
 from emulator.core.inbox import in_order
+from emulator.core.instant import Instant
 from emulator.core.messages import OutboundMessage
 from emulator.engine.clock import Clock
 from emulator.engine.completions import Completions
@@ -23,13 +24,15 @@ from emulator.engine.mending import mend
 from emulator.engine.outage import Outage
 from emulator.engine.partition_loop import PartitionLoop
 from emulator.engine.session import Loaded, Session
+from emulator.engine.touches import Touches
 from emulator.errors import DecodeError, EtagMismatchError, PayloadTooLargeError, StorageError
-from emulator.hub.checkpoint import Checkpoint, commit
-from emulator.hub.history import StoredHistory
+from emulator.hub.checkpoint import Checkpoint, project, record
+from emulator.hub.history import NO_HISTORY, StoredHistory
 from emulator.hub.message_queue import InHand
 from emulator.hub.task_hub import TaskHub
 from emulator.log import fields, get_logger
 from emulator.storage.ports import ETag
+from emulator.wire import instance_row
 
 _log = get_logger(__name__)
 SLOW_COMMIT_S: Final = 5.0
@@ -71,6 +74,7 @@ class Attendant:
         clock: Clock,
         outage: Outage,
         completions: Completions,
+        touches: Touches,
     ) -> None:
         """Ready to be given sessions."""
         self._hub = hub
@@ -79,6 +83,7 @@ class Attendant:
         self._clock = clock
         self._outage = outage
         self._completions = completions
+        self._touches = touches
 
     async def attend(self, loop: PartitionLoop, session: Session, work: Work) -> None:
         """Work on what has arrived for a session."""
@@ -107,10 +112,26 @@ class Attendant:
             await self.abandon(loop, batch)
         finally:
             session.busy = False
+            settled = session.take_settled()
             if session.inbox:
                 loop.schedule(session)
             else:
                 loop.sessions.release(session)
+        await self._delete(loop, settled)
+
+    async def _delete(self, loop: PartitionLoop, settled: Sequence[InHand]) -> None:
+        """Delete what was dealt with. What stays because the store failed comes again and is found to be known."""
+        if not settled:
+            return
+        loop.deleting += 1
+        try:
+            await loop.queue.delete_all(settled)
+        except StorageError as error:
+            self._outage.failed("deleting messages", error)
+        finally:
+            loop.deleting -= 1
+            for in_hand in settled:
+                loop.custody.drop(in_hand)
 
     # --- failures ---------------------------------------------------------------------------------------------
 
@@ -159,7 +180,8 @@ class Attendant:
         if session.loaded is not None and not rewound:
             return session.loaded
         session.forget()
-        stored = await self._hub.history.load(session.instance)
+        is_new = any(in_hand.is_new_instance for in_hand in messages)
+        stored = NO_HISTORY if is_new else await self._hub.history.load(session.instance)
         session.loaded = self._loaded(stored)
         return session.loaded
 
@@ -253,28 +275,42 @@ class Attendant:
             custom_status=result.custom_status,
             replaced_blobs=loaded.blobs if first == 0 else (),
             handled=loaded.execution.handled if first == 0 else (),
-            inbox=accepted,
             before=state.events[:first] if is_whole else (),
             spilled=(loaded.spilled or {}) if is_whole else {},
         )
         began = self._clock.monotonic()
+        now = self._clock.now()
         try:
-            appended = await commit(self._hub, loop.queue, checkpoint, parcel, self._clock.now())
+            appended = await record(self._hub, checkpoint, parcel, now)
         except PayloadTooLargeError as error:
             raise StorageError(
                 f"an episode of {session.instance!r} is too large to be stored: {error}"
             ) from error
-        if self._clock.monotonic() - began > SLOW_COMMIT_S:
-            await self._look_again(session, appended.etag, custom_status)
         loaded.etag = appended.etag
         loaded.blobs = appended.blobs if first == 0 else (*loaded.blobs, *appended.blobs)
-        loaded.spilled = None
         loaded.must_run = False
         await parcel.hand_over()
-        for in_hand in accepted:
-            loop.custody.drop(in_hand)
+        if self._must_show(session, loaded, checkpoint, now):
+            await project(self._hub, checkpoint, appended, now)
+            if self._clock.monotonic() - began > SLOW_COMMIT_S:
+                await self._look_again(session, appended.etag, custom_status)
+        loaded.spilled = None
+        loaded.custom_status = checkpoint.custom_status
+        session.settled.extend(accepted)
         if state.is_terminal:
             self._completions.ended(session.instance)
+
+    def _must_show(
+        self, session: Session, loaded: Loaded, checkpoint: Checkpoint, now: Instant
+    ) -> bool:
+        """Whether the episode changes the Instances row; if it is only the time, that is noted for later."""
+        is_known = loaded.spilled is None and checkpoint.first > 0
+        same_status = checkpoint.custom_status == loaded.custom_status
+        if is_known and same_status and not instance_row.shows(checkpoint.events):
+            self._touches.later(session.instance, now)
+            return False
+        self._touches.forget(session.instance)
+        return True
 
 
 def _requeue(loop: PartitionLoop, session: Session) -> None:

@@ -124,7 +124,7 @@ class HubClient:
             scheduled_start=scheduled_start,
             generation=(existing.generation or 0) + 1 if existing is not None else 0,
         )
-        await self._send_start(start, existing)
+        await self._send_start(start, existing, has_drawn_id=not instance_id)
         return instance
 
     async def _replaceable(self, instance: InstanceId) -> InstanceRecord | None:
@@ -147,7 +147,9 @@ class HubClient:
             status=str(existing.status),
         )
 
-    async def _send_start(self, start: ExecutionStarted, existing: InstanceRecord | None) -> None:
+    async def _send_start(
+        self, start: ExecutionStarted, existing: InstanceRecord | None, *, has_drawn_id: bool
+    ) -> None:
         message = TaskMessage(event=start, target=start.instance)
         outbound = OutboundMessage(message=message, not_before=start.scheduled_start)
         sent = await self._courier.put(outbound, sender=CLIENT_SENDER, episode=None)
@@ -156,7 +158,7 @@ class HubClient:
         )
         etag = existing.etag if existing is not None else None
         written = await self._hub.instances.create(start.instance.instance_id, columns, etag=etag)
-        await sent.hand_over(known_row=written)
+        await sent.hand_over(known_row=written, is_new_instance=written and has_drawn_id)
 
     async def restart(self, instance_id: str, *, new_id: bool) -> InstanceId:
         """See OrchestrationClient.restart."""

@@ -23,6 +23,7 @@ from emulator.engine.partition_loop import PartitionLoop
 from emulator.engine.partition_manager import PartitionManager
 from emulator.engine.ports import Runners
 from emulator.engine.session import Session
+from emulator.engine.touches import Touches
 from emulator.hub.task_hub import TaskHub
 
 ACTIVITY_DRAIN_S: Final = 5.0
@@ -56,6 +57,7 @@ class Engine:
             hub, runners.activities, self.courier, clock=clock, ids=ids, outage=self._outage
         )
         completions = Completions()
+        self._touches = Touches(hub, self._outage)
         attendant = Attendant(
             hub,
             self.courier,
@@ -63,6 +65,7 @@ class Engine:
             clock=clock,
             outage=self._outage,
             completions=completions,
+            touches=self._touches,
         )
         self._orchestrations = OrchestrationWorker(
             hub, runners.orchestrators, attendant, episode, clock=clock, ids=ids
@@ -108,6 +111,7 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._activities.run(), name="activities")
+                group.create_task(self._touches.run(), name="times of instances")
                 for number in range(self._hub.settings.max_concurrent_orchestrations):
                     group.create_task(self._work(), name=f"orchestrations {number}")
                 for number in range(self._hub.settings.max_concurrent_entities):

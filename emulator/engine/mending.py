@@ -32,7 +32,11 @@ _COMPARED: Final[Mapping[str, str]] = {
 async def mend(
     hub: TaskHub, instance: InstanceId, loaded: Loaded, custom_status: str | None, now: Instant
 ) -> bool:
-    """Compare and, if they differ, write the row anew from the history; whether it was written."""
+    """Compare and, if they differ, write the row anew from the history; whether it was written.
+
+    Only if the history is still the one that was loaded, and only over the row that was compared: a process that was
+    held up in between must not write what is old by then.
+    """
     state = loaded.execution.state
     row = await hub.instances.get(instance, payloads=False)
     if row is not None and _is_of_later_start(row, state):
@@ -46,9 +50,12 @@ async def mend(
     )
     if row is not None and not _differs(row, columns):
         return False
+    if await hub.history.tag(instance) != loaded.etag:
+        return False
     urls = {place: hub.payloads.url(name) for place, name in (loaded.spilled or {}).items()}
     columns.update(instance_row.large_columns(state.events, urls))
-    await hub.instances.project(instance, columns)
+    if not await hub.instances.mend(instance, columns, etag=row.etag if row else None):
+        return False
     _log.info(
         "the status of instance %r was behind its history and has been mended",
         instance,

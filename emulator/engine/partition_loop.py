@@ -50,6 +50,8 @@ class PartitionLoop:
         self.index = index
         self.queue = queue
         self.sessions = SessionCache(sessions_max)
+        self.deleting = 0
+        """Deletions under way, of messages that were dealt with."""
         self.custody = Custody(queue, clock, outage)
         self._settings = settings
         self._ready = ready
@@ -152,7 +154,7 @@ class PartitionLoop:
             async with asyncio.timeout(DRAIN_LIMIT.total_seconds()):
                 async with self._receiving:
                     pass
-                while self.sessions.busy:
+                while self.sessions.busy or self.deleting:
                     await wait()
         except TimeoutError:
             pass

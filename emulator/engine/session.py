@@ -15,7 +15,7 @@ from emulator.hub.message_queue import InHand
 class Loaded:
     """The instance's history in memory, valid as long as the sentinel's tag is."""
 
-    __slots__ = ("blobs", "etag", "execution", "must_run", "runner", "spilled")
+    __slots__ = ("blobs", "custom_status", "etag", "execution", "must_run", "runner", "spilled")
 
     def __init__(self, execution: Execution, stored: StoredHistory) -> None:
         """Begin with what was loaded."""
@@ -27,6 +27,8 @@ class Loaded:
         self.spilled: Mapping[tuple[int, str], str] | None = stored.spilled
         """As in StoredHistory; None once the Instances row is known to be right as a whole. Until then
         a message that comes again may be the sign that a checkpoint has not reached it."""
+        self.custom_status: str | None = None
+        """What the Instances row shows, once something was committed."""
 
     def close(self) -> None:
         """Let go of the user's generator."""
@@ -38,7 +40,7 @@ class Loaded:
 class Session:
     """An instance with its inbox. At most one worker is busy with it."""
 
-    __slots__ = ("busy", "inbox", "instance", "loaded", "queued")
+    __slots__ = ("busy", "inbox", "instance", "loaded", "queued", "settled")
 
     def __init__(self, instance: InstanceId) -> None:
         """Begin with nothing known and nothing arrived."""
@@ -47,12 +49,19 @@ class Session:
         self.loaded: Loaded | None = None
         self.queued = False
         self.busy = False
+        self.settled: list[InHand] = []
+        """Messages whose episode is durable, to be deleted."""
 
     def take_all(self) -> list[InHand]:
         """Everything that has arrived."""
         batch = list(self.inbox)
         self.inbox.clear()
         return batch
+
+    def take_settled(self) -> list[InHand]:
+        """What is to be deleted."""
+        settled, self.settled = self.settled, []
+        return settled
 
     def forget(self) -> None:
         """Drop what is known: the store knows better."""

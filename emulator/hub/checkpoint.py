@@ -1,7 +1,8 @@
 """The commit order of one episode, and nothing else.
 
-1. Outgoing messages. 2. The history rows, under the sentinel's ETag. 3. The Instances row. 4. Blobs of the execution
-that was replaced. 5. Deletion of the messages that caused the episode.
+1. Outgoing messages. 2. The history rows, under the sentinel's ETag. From here on the episode is durable, and whoever
+is to handle its messages may begin. 3. The Instances row, if the episode changes what it shows. 4. Blobs of the
+execution that was replaced. 5. Deletion of the messages that caused the episode; nobody has to wait for that.
 
 | dies            | what is left                                   | what happens then                              |
 | --------------- | ---------------------------------------------- | ---------------------------------------------- |
@@ -25,7 +26,6 @@ from emulator.core.events import HistoryEvent
 from emulator.core.ids import ExecutionId, InstanceId
 from emulator.core.instant import Instant
 from emulator.hub.history import Appended
-from emulator.hub.message_queue import InHand, MessageQueue
 from emulator.hub.task_hub import TaskHub
 from emulator.storage.ports import ETag, Value
 from emulator.wire import instance_row
@@ -49,7 +49,6 @@ class Checkpoint:
         etag: the sentinel's tag as it was loaded.
         handled: what earlier executions have received, for an execution that is stored for the first time.
         replaced_blobs: large payloads of the execution that this one replaces.
-        inbox: the messages that caused the episode.
         before: the rows stored before, if the Instances row may not show them yet: it is written as a whole then.
         spilled: blobs of those rows' large values by (place, column).
     """
@@ -62,22 +61,19 @@ class Checkpoint:
     custom_status: str | None
     replaced_blobs: Sequence[str]
     handled: Sequence[str] = ()
-    inbox: Sequence[InHand]
     before: Sequence[HistoryEvent] = ()
     spilled: Mapping[tuple[int, str], str] = field(default_factory=dict[tuple[int, str], str])
 
 
-async def commit(
-    hub: TaskHub, queue: MessageQueue, checkpoint: Checkpoint, outbox: Outbox, now: Instant
-) -> Appended:
-    """Make an episode durable.
+async def record(hub: TaskHub, checkpoint: Checkpoint, outbox: Outbox, now: Instant) -> Appended:
+    """Steps 1 and 2: make an episode durable.
 
     Raises:
         EtagMismatchError: another worker committed first; drop the session and give the messages back.
         TransientStorageError: it is not known how far it got; drop the session and load it again.
     """
     await outbox.send()
-    appended = await hub.history.append(
+    return await hub.history.append(
         checkpoint.instance,
         checkpoint.execution,
         checkpoint.events,
@@ -86,11 +82,17 @@ async def commit(
         now=now,
         handled=checkpoint.handled,
     )
+
+
+async def project(hub: TaskHub, checkpoint: Checkpoint, appended: Appended, now: Instant) -> None:
+    """Steps 3 and 4: show what was recorded.
+
+    Raises:
+        TransientStorageError: the row may be behind; it is mended when the messages come again.
+    """
     await hub.instances.project(checkpoint.instance, _projection(hub, checkpoint, appended, now))
     for blob in checkpoint.replaced_blobs:
         await hub.payloads.delete(blob)
-    await queue.delete_all(checkpoint.inbox)
-    return appended
 
 
 def _projection(

@@ -131,6 +131,11 @@ class HistoryTable:
             raise DecodeError(f"the history row of instance {where}: {error}") from error
         return history_row.decode(columns, where=where)
 
+    async def tag(self, instance: InstanceId) -> ETag | None:
+        """The sentinel's tag as it is now; None if there is no sentinel."""
+        row = await self._tables.get(self.name, RowKey(partition=escape(instance), row=SENTINEL))
+        return row.etag if row is not None else None
+
     async def rows(self, instance: InstanceId) -> list[Row]:
         """All rows of an instance as they are stored, left-overs of older executions included."""
         where = Condition("PartitionKey", Comparison.EQ, escape(instance))

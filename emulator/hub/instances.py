@@ -110,6 +110,23 @@ class InstanceTable:
         write = Write(kind=WriteKind.UPSERT_MERGE, key=key, columns=columns)
         await self._tables.write(self.name, write)
 
+    async def mend(
+        self, instance: InstanceId, columns: Mapping[str, Value], *, etag: str | None
+    ) -> bool:
+        """Merge columns into the row as it was read, or insert it if there was none.
+
+        Returns:
+            False if someone else wrote it meanwhile: that row stands.
+        """
+        key = RowKey(partition=escape(instance), row="")
+        kind = WriteKind.INSERT if etag is None else WriteKind.MERGE
+        write = Write(kind=kind, key=key, columns=columns, etag=ETag(etag) if etag else ANY)
+        try:
+            await self._tables.write(self.name, write)
+        except (ConflictError, EtagMismatchError, NotFoundError):
+            return False
+        return True
+
     async def merge(self, instance: InstanceId, columns: Mapping[str, Value]) -> None:
         """Merge columns into the row that is there.
 

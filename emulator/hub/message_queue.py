@@ -47,6 +47,7 @@ class InHand:
         "dequeue_count",
         "envelope",
         "inserted_at",
+        "is_new_instance",
         "known_row",
         "message_id",
         "next_visible_at",
@@ -77,6 +78,8 @@ class InHand:
         self.inserted_at = inserted_at
         self.dequeue_count = dequeue_count
         self.known_row = known_row
+        self.is_new_instance = False
+        """It is a start under an id that this process has just drawn, so there is no history."""
 
     @property
     def message(self) -> TaskMessage:

@@ -45,6 +45,16 @@ _ORDER: Final = (
 )
 
 
+_SHOWN: Final = (
+    ExecutionStarted,
+    ExecutionCompleted,
+    ExecutionTerminated,
+    ExecutionSuspended,
+    ExecutionResumed,
+)
+"""Events that change the row."""
+
+
 def decode(instance: InstanceId, columns: Columns, *, etag: str | None = None) -> InstanceRecord:
     """Read a row. Columns that old writers left out are None; an unknown state is an error.
 
@@ -120,6 +130,11 @@ def checkpoint_columns(
     return {key: value for key in _ORDER if (value := columns.get(key)) is not None}
 
 
+def shows(events: Sequence[HistoryEvent]) -> bool:
+    """Whether any of the events changes the row, beside its time."""
+    return any(isinstance(event, _SHOWN) for event in events)
+
+
 def _projection(event: HistoryEvent, now: Instant) -> Mapping[str, Value | None]:
     match event:
         case ExecutionStarted():
@@ -173,6 +188,11 @@ def large_columns(
             case _:
                 pass
     return columns
+
+
+def touched_columns(now: Instant) -> dict[str, Value]:
+    """What is merged for episodes that changed nothing but the time."""
+    return {"LastUpdatedTime": now}
 
 
 def terminated_columns(event: ExecutionTerminated, now: Instant) -> dict[str, Value]:

@@ -43,8 +43,8 @@ async def count(orchestrator: str, value: Any) -> tuple[int, Counter[str]]:
 @pytest.mark.parametrize(
     ("orchestrator", "value", "most"),
     [
-        ("chain", ["x"] * 3, 24),
-        ("chain", ["x"] * 5, 36),
+        ("chain", ["x"] * 3, 21),
+        ("chain", ["x"] * 5, 31),
         ("fan_out", 100, 4.25 * 100 + 25),
         ("fan_out", 1000, 4.25 * 1000 + 25),
     ],

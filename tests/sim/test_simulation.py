@@ -86,18 +86,21 @@ def test_failures_that_were_drawn_can_be_written_down() -> None:
 
 
 def test_a_broken_promise_is_noticed_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a defect put in, as a mutation would: messages are deleted before the history is written."""
-    whole = checkpoint.commit
+    """With a defect put in, as a mutation would: the history is written before the messages are sent."""
+    whole = checkpoint.record
 
-    async def deletes_first(hub, queue, found, outbox, now):
-        await queue.delete_all(found.inbox)
-        return await whole(hub, queue, found, outbox, now)
+    class Nothing:
+        async def send(self) -> None:
+            return
 
-    monkeypatch.setattr("emulator.engine.attendant.commit", deletes_first)
+    async def writes_first(hub, found, outbox, now):
+        appended = await whole(hub, found, Nothing(), now)
+        await outbox.send()
+        return appended
+
+    monkeypatch.setattr("emulator.engine.attendant.record", writes_first)
     failing = next(o for o in map(tell, map(imagine, range(1, 200))) if o.violations)
     least = shrink(failing)
     assert least.violations
     assert len(least.fired) <= len(failing.fired)
-    assert any(f.fault in {Fault.CRASH_BEFORE, Fault.CRASH_AFTER} for f in least.fired) or any(
-        blow.what in {"kill", "pause"} for blow in least.story.blows
-    )
+    assert least.fired or least.story.blows, "without a failure the order does not matter"
