@@ -15,7 +15,7 @@ test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 soak: $(VENV)/test.stamp
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(WORKERS) -m soak tests/sim
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(WORKERS) -m soak
 
 sim: $(VENV)/test.stamp
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.sim --seed $(SEED) --seeds $(SEEDS) --workers $(WORKERS)

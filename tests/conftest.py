@@ -38,6 +38,16 @@ def pytest_configure(config: pytest.Config) -> None:
         azurite_support.install_once()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The soak takes minutes: it runs when it is asked for."""
+    if "soak" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("soak")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(autouse=True)
 def no_task_is_left(request: pytest.FixtureRequest) -> None:
     """An asynchronous test fails if it, or a fixture of it, leaves a task behind: the loop would cancel it unseen."""
