@@ -284,3 +284,21 @@ def ParentOfFailing(context: df.DurableOrchestrationContext):  # noqa: N802
 @app.orchestration_trigger(context_name="context")
 def ChildFailing(context: df.DurableOrchestrationContext):  # noqa: N802
     return (yield context.call_activity("FailUntilHealthy", given(context)))
+
+
+# --- not of the recordings, which have no entities ----------------------------------------------------------------
+
+
+@app.entity_trigger(context_name="context")
+def Counter(context: df.DurableEntityContext):  # noqa: N802
+    count = context.get_state(lambda: 0) + (context.get_input() or 0)
+    context.set_state(count)
+    context.set_result(count)
+
+
+@app.orchestration_trigger(context_name="context")
+def Counting(context: df.DurableOrchestrationContext):  # noqa: N802
+    counter = df.EntityId("Counter", context.instance_id)
+    context.signal_entity(counter, "add", 1)
+    yield context.call_entity(counter, "add", 2)
+    yield _timer(context, 3600)
