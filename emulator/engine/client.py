@@ -156,6 +156,8 @@ class HubClient:
         columns = instance_row.created_columns(
             start, task_hub=self._hub.name, now=self._clock.now()
         )
+        if sent.in_hand.payload is not None:
+            columns["Input"] = self._hub.payloads.url(sent.in_hand.payload)
         etag = existing.etag if existing is not None else None
         written = await self._hub.instances.create(start.instance.instance_id, columns, etag=etag)
         await sent.hand_over(known_row=written, is_new_instance=written and has_drawn_id)

@@ -170,22 +170,28 @@ class InstanceTable:
         return instance_row.decode(unescape(row.key.partition), columns, etag=row.etag)
 
     async def _fetch(self, columns: dict[str, Value], column: str) -> None:
-        """Put a payload in the place of its address. Text that only looks like an address stays as it is."""
-        spilled = columns.get(f"{column}BlobName")
-        if columns.get(column) == "" and isinstance(spilled, str):
-            columns[column] = await self._payloads.download(spilled)
-            return
-        value = columns.get(column)
-        if not isinstance(value, str) or not looks_like_url(value):
-            return
-        name = self._payloads.name_of(value)
+        """Put a payload in the place of its address. Text that only looks like an address stays as it is.
+
+        So does an address behind which there is nothing: someone purges the instance, or a person wrote it.
+        """
+        name = self._payload_name(columns, column)
         if name is None:
             return
-        text = await self._payloads.download(name)
+        try:
+            text = await self._payloads.download(name)
+        except NotFoundError:
+            return
         if column == "Input" and name.endswith(START_BLOB_SUFFIX):
             event = decode_envelope(text).task_message.event
             text = getattr(event, "input", None) or ""
         columns[column] = text
+
+    def _payload_name(self, columns: Mapping[str, Value], column: str) -> str | None:
+        value, spilled = columns.get(column), columns.get(f"{column}BlobName")
+        if value == "" and isinstance(spilled, str):
+            return spilled
+        is_address = isinstance(value, str) and looks_like_url(value)
+        return self._payloads.name_of(str(value)) if is_address else None
 
     async def _spill(self, partition: str, columns: Mapping[str, Value]) -> dict[str, Value]:
         """Move texts that a column cannot hold into blobs, as the client and a termination do."""

@@ -51,6 +51,7 @@ class InHand:
         "known_row",
         "message_id",
         "next_visible_at",
+        "payload",
         "pop_receipt",
         "queue",
     )
@@ -78,6 +79,8 @@ class InHand:
         self.inserted_at = inserted_at
         self.dequeue_count = dequeue_count
         self.known_row = known_row
+        self.payload: str | None = None
+        """Blob that this process has laid the message in, since it is too large for the queue."""
         self.is_new_instance = False
         """It is a start under an id that this process has just drawn, so there is no history."""
 
@@ -137,7 +140,7 @@ class MessageQueue:
         Raises:
             PayloadTooLargeError: even the reference to the blob does not fit.
         """
-        text = encode_envelope(envelope)
+        text, blob = encode_envelope(envelope), None
         if message_is_oversized(text):
             blob = message_blob_name(envelope)
             await self._payloads.upload(blob, text)
@@ -145,7 +148,9 @@ class MessageQueue:
         handle = await self._queues.put(
             self.name, self._encoded(text), visibility_timeout_s=visibility_timeout_s
         )
-        return InHand(self.name, handle, envelope, inserted_at=now, dequeue_count=1)
+        in_hand = InHand(self.name, handle, envelope, inserted_at=now, dequeue_count=1)
+        in_hand.payload = blob
+        return in_hand
 
     async def receive(self, count: int, *, visibility_timeout_s: int) -> list[InHand]:
         """Take up to `count` messages. One that nobody can read stays in the queue and is reported."""

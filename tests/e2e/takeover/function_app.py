@@ -286,7 +286,7 @@ def ChildFailing(context: df.DurableOrchestrationContext):  # noqa: N802
     return (yield context.call_activity("FailUntilHealthy", given(context)))
 
 
-# --- not of the recordings, which have no entities ----------------------------------------------------------------
+# --- not of the recordings ----------------------------------------------------------------------------------------
 
 
 @app.entity_trigger(context_name="context")
@@ -302,3 +302,18 @@ def Counting(context: df.DurableOrchestrationContext):  # noqa: N802
     context.signal_entity(counter, "add", 1)
     yield context.call_entity(counter, "add", 2)
     yield _timer(context, 3600)
+
+
+@app.orchestration_trigger(context_name="context")
+def Complaining(context: df.DurableOrchestrationContext):  # noqa: N802
+    """Fails with as long a text as it is told to."""
+    yield context.call_activity("Throw", given(context) * "e")
+
+
+@app.orchestration_trigger(context_name="context")
+def LargeGenerations(context: df.DurableOrchestrationContext):  # noqa: N802
+    generation = given(context)
+    yield context.call_activity("Hello", "once")
+    if generation["left"]:
+        context.continue_as_new({**generation, "left": generation["left"] - 1})
+    return len(generation["text"])
