@@ -4,6 +4,6 @@ from __future__ import annotations
 
 LUCKY_ATTEMPT = 3
 attempts = 0
-"""How often FailTwice was tried since it last succeeded."""
+"""How often FailTwice was tried since a client last started something."""
 is_healthy = False
 """Whether FailUntilHealthy succeeds."""

@@ -51,7 +51,7 @@ PARTS = 16
 """The soak tries them all, in so many tests, so that none takes long."""
 
 
-def check(scenario: str, counts: Callable[[int], range]) -> None:
+def check(scenario: str, counts: Callable[[int], range], *, base64_messages: bool = False) -> None:
     """Take over after each of some writes, and name all that end otherwise."""
     stages = vectors.stages(scenario)
     stage = ENDS_AT.get(scenario, [*stages][-1])
@@ -61,7 +61,7 @@ def check(scenario: str, counts: Callable[[int], range]) -> None:
     wrong: dict[int, Ends] = {}
     for count in counts(total):
         wanted = expected | counted_twice(scenario, count)
-        seen = take_over(scenario, count, wanted, last)
+        seen = take_over(scenario, count, wanted, last, base64_messages=base64_messages)
         if not alike(scenario, seen, wanted):
             wrong[count] = {name: end for name, end in seen.items() if wanted.get(name) != end}
     assert not wrong, f"{scenario} ends otherwise after these writes: {wrong}"
@@ -101,6 +101,11 @@ def alike(scenario: str, seen: Ends, wanted: Ends) -> bool:
 def test_ours_ends_what_another_worker_began(scenario: str):
     """The rest of the writes is tried by the soak below."""
     check(scenario, lambda total: range(len(scenario) % 7, total + 1, total // SAMPLES))
+
+
+@pytest.mark.parametrize("scenario", ["large", "mixed", "rewind", "sub-orchestration"])
+def test_ours_ends_what_a_worker_began_whose_messages_are_in_base64(scenario: str):
+    check(scenario, lambda total: range(3, total + 1, total // SAMPLES), base64_messages=True)
 
 
 @pytest.mark.soak

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from typing import Final
 from xml.etree import ElementTree
 
+from emulator.core.instant import TICKS_PER_SECOND, Instant
 from emulator.errors import NotFoundError
 from emulator.storage.ports import MessageHandle, Storage, Write, WriteKind
 from tests.support.rows import written
@@ -27,10 +29,19 @@ _KINDS: Final = {
 
 
 class Replay:
-    """Applies calls to a store."""
+    """Applies calls to a store.
 
-    def __init__(self, storage: Storage) -> None:
+    Args:
+        base64_messages: write messages as versions 1 of the provider did.
+        short_leases: let leases of partitions last as short as the time-outs of receives.
+    """
+
+    def __init__(
+        self, storage: Storage, *, base64_messages: bool = False, short_leases: bool = False
+    ) -> None:
+        self._short_leases = short_leases
         self._storage = storage
+        self._base64 = base64_messages
         self._handles: dict[str, MessageHandle] = {}
         """Of the messages that are there, by their recorded ids."""
         self._blocks = Blocks()
@@ -71,6 +82,9 @@ class Replay:
         for name, value in columns.items():
             if isinstance(value, str):
                 columns[name] = _RECORDED_BLOBS.sub(self._account, value)
+        renewed = columns.get("LastRenewal")
+        if self._short_leases and isinstance(renewed, Instant):
+            columns["ExpiresAt"] = Instant(renewed + HELD_S * TICKS_PER_SECOND)
         return Write(kind=_KINDS[change.method], key=change.key, columns=columns)
 
     async def _queue(self, call: Call) -> None:
@@ -90,7 +104,8 @@ class Replay:
     async def _put(self, queue: str, call: Call) -> None:
         assert call.text is not None
         hidden = int(call.query.get("visibilitytimeout", 0))
-        handle = await self._storage.queues.put(queue, call.text, visibility_timeout_s=hidden)
+        text = b64encode(call.text.encode()).decode() if self._base64 else call.text
+        handle = await self._storage.queues.put(queue, text, visibility_timeout_s=hidden)
         self._handles[_id(call.replied[0])] = handle
 
     async def _hide(self, queue: str, message_id: str, seconds: int) -> None:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from emulator.compose import running_engine
-from emulator.core.events import TaskCompleted, TaskFailed
+from emulator.core.events import ExecutionStarted, GenericEvent, TaskFailed
 from emulator.core.instance import InstanceQuery, InstanceRecord
 from emulator.core.status import RuntimeStatus
 from emulator.engine.ports import OrchestrationClient
 from emulator.settings import Settings
 from emulator.storage.memory import MemoryStorage
-from emulator.storage.ports import Storage
 from emulator.testing.chance import SeededIds
 from emulator.testing.counting import CountedStorage
 from emulator.testing.virtual_loop import VirtualClock, run_virtually
@@ -29,8 +28,8 @@ from tests.support.replay import Replay
 from tests.support.transcripts import Call
 
 APP: Final = Path(__file__).parents[1] / "e2e" / "takeover"
-LEASE_S: Final = 45
-"""Leases of the recorded worker last 30 s, and ours looks every 10 s."""
+TAKEN_S: Final = 12
+"""After so long ours has the hub: it looks every 5 s, and what the other worker held lapses after 5 s as well."""
 CALM_S: Final = 2
 """A hub in which nothing is written for so long rests, but for timers."""
 PATIENCE_S: Final = 600
@@ -43,7 +42,7 @@ def hub_settings(hub_name: str, **changes: object) -> Settings:
     quick = {
         "hub_name": hub_name,
         "max_queue_polling_interval": timedelta(seconds=1),
-        "lease_acquire_interval": timedelta(seconds=10),
+        "lease_acquire_interval": timedelta(seconds=5),
         "lease_interval": timedelta(minutes=30),
     }
     return settings_for(APP, **{**quick, **changes})
@@ -103,11 +102,14 @@ async def records(client: OrchestrationClient) -> Sequence[InstanceRecord]:
 # --- taking over --------------------------------------------------------------------------------------------------
 
 
-def take_over(scenario: str, count: int, expected: Ends, last: int) -> Ends:
+def take_over(
+    scenario: str, count: int, expected: Ends, last: int, *, base64_messages: bool = False
+) -> Ends:
     """What becomes of a hub whose worker is gone after so many writes, when its clients go on.
 
     Args:
         last: the transcript's line before which it ends.
+        base64_messages: the other worker and the clients write their messages so.
     """
 
     async def main() -> Ends:
@@ -115,7 +117,12 @@ def take_over(scenario: str, count: int, expected: Ends, last: int) -> Ends:
         ids = SeededIds()
         storage = MemoryStorage(clock, ids)
         calls = [call for call in transcripts.calls(scenario) if call.number < last]
-        scene = _Scene(scenario, calls, count, storage)
+        scene = _Scene(
+            scenario,
+            calls,
+            count,
+            Replay(storage, base64_messages=base64_messages, short_leases=True),
+        )
         await scene.set()
         hub_name = next(
             c.table for call in calls for c in call.rows if c.table.endswith("Instances")
@@ -123,7 +130,7 @@ def take_over(scenario: str, count: int, expected: Ends, last: int) -> Ends:
         settings = hub_settings(hub_name.removesuffix("Instances"))
         counted = CountedStorage(storage, settings.hub.hub_name)
         async with running_engine(settings, counted, clock=clock, ids=ids) as parts:
-            await asyncio.sleep(LEASE_S)
+            await asyncio.sleep(TAKEN_S)
             await scene.go_on(parts.engine.client, counted)
             return await until_ended(parts.engine.client, counted, expected)
 
@@ -143,39 +150,44 @@ async def until_ended(client: OrchestrationClient, counted: CountedStorage, expe
 class _Scene:
     """The writes of a recording: those that were made, and those of its clients that are still to come."""
 
-    def __init__(self, scenario: str, calls: Sequence[Call], count: int, storage: Storage) -> None:
+    def __init__(self, scenario: str, calls: Sequence[Call], count: int, replay: Replay) -> None:
         self._scenario = scenario
         self._made = calls[:count]
         clients = set(transcripts.of_clients(scenario))
         self._coming = [call for call in calls[count:] if call in clients]
-        self._replay = Replay(storage)
+        self._replay = replay
+        self._rewinds = False
+        """Whether a client is in the midst of a rewind."""
 
     async def set(self) -> None:
         """Make the writes, each in its time; a client in the midst of a start ends it."""
         outside_world.attempts, outside_world.is_healthy = 0, False
         for call in self._made:
             await _until_time(call.at_s)
-            await self._replay.apply(call)
-            self._tell_world(call)
+            await self._apply(call)
         begun = [call for call in self._made if call in set(transcripts.of_clients(self._scenario))]
         if begun and transcripts.begins_start(self._scenario, begun[-1]):
             await self._start()
 
-    def _tell_world(self, call: Call) -> None:
+    async def _apply(self, call: Call) -> None:
+        """Make a write, and what it tells of the world outside come true."""
+        await self._replay.apply(call)
         found = transcripts.envelope(self._scenario, call)
         event = None if found is None else found.task_message.event
         if isinstance(event, TaskFailed) and "try" in (event.reason or ""):
             outside_world.attempts += 1
-        if isinstance(event, TaskCompleted) and "lucky" in (event.result or ""):
+        if isinstance(event, ExecutionStarted) and event.parent is None:
             outside_world.attempts = 0
         if any(_is_rewind(change) for change in call.rows):
-            outside_world.is_healthy = True
+            outside_world.is_healthy = self._rewinds = True
+        if isinstance(event, GenericEvent):
+            self._rewinds = False
 
     async def _start(self) -> None:
         """The next call of a client, and what belongs to the same start."""
         while self._coming:
             call = self._coming.pop(0)
-            await self._replay.apply(call)
+            await self._apply(call)
             if not transcripts.begins_start(self._scenario, call):
                 return
 
@@ -187,9 +199,7 @@ class _Scene:
             change = next(iter(self._coming[0].rows), None)
             if change is None:
                 await self._start()
-            elif _is_rewind(change) and not any(
-                _is_rewind(c) for call in self._made[-1:] for c in call.rows
-            ):
+            elif _is_rewind(change) and not self._rewinds:
                 await self._rewind(client, change.key.partition)
             elif change.method == "DELETE" and change.table.endswith("Instances"):
                 await client.purge(unescape(change.key.partition))
@@ -199,8 +209,9 @@ class _Scene:
 
     async def _rewind(self, client: OrchestrationClient, partition: str) -> None:
         outside_world.is_healthy = True
-        while (reason := transcripts.rewind_reason(self._scenario, self._coming.pop(0))) is None:
-            pass
+        reason = None
+        while reason is None:
+            reason = transcripts.rewind_reason(self._scenario, self._coming.pop(0))
         await client.rewind(unescape(partition), reason)
 
 

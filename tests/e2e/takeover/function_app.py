@@ -71,7 +71,6 @@ def FailTwice(text: str) -> str:  # noqa: N802
     world.attempts += 1
     if world.attempts < world.LUCKY_ATTEMPT:
         raise ValueError(f"try {world.attempts}")
-    world.attempts = 0
     return "third time lucky"
 
 
