@@ -52,18 +52,20 @@ PARTS = 16
 
 
 def check(scenario: str, counts: Callable[[int], range], *, base64_messages: bool = False) -> None:
-    """Take over after each of some writes, and name all that end otherwise."""
+    """Take over after each of some writes, and name all that end otherwise, or as a hub that is not sound."""
     stages = vectors.stages(scenario)
     stage = ENDS_AT.get(scenario, [*stages][-1])
     last = stages[stage]["transcript_lines_before"]
     expected = recorded_ends(scenario, stage) | OTHER_ENDS.get(scenario, {})
     total = sum(call.number < last for call in transcripts.calls(scenario))
-    wrong: dict[int, Ends] = {}
+    wrong: dict[int, object] = {}
     for count in counts(total):
         wanted = expected | counted_twice(scenario, count)
-        seen = take_over(scenario, count, wanted, last, base64_messages=base64_messages)
-        if not alike(scenario, seen, wanted):
-            wrong[count] = {name: end for name, end in seen.items() if wanted.get(name) != end}
+        taken = take_over(scenario, count, wanted, last, base64_messages=base64_messages)
+        if not alike(scenario, taken.ends, wanted):
+            wrong[count] = {n: end for n, end in taken.ends.items() if wanted.get(n) != end}
+        elif taken.breaches:
+            wrong[count] = taken.breaches
     assert not wrong, f"{scenario} ends otherwise after these writes: {wrong}"
 
 

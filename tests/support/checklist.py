@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, Final
+from urllib.parse import quote
 
 from emulator.wire.event_table import BY_NAME, EventSpec, Kind
 from emulator.wire.keys import SENTINEL, history_row_key
@@ -94,8 +95,12 @@ class _Hub:
             yield from _said(f"history of {key}", self._history(rows))
         for row in self._hub["tables"][self.names.instances]:
             yield from _said(f"row of {_text(row, 'PartitionKey')}", self._instance(row))
+        named = json.dumps([self._hub["tables"], self._hub["queues"]], ensure_ascii=False)
         for name, blob in self._payloads.items():
-            yield from _said(f"blob {name}", _payload(name, blob))
+            if quote(name) in named or name in named:
+                yield from _said(f"blob {name}", _payload(name, blob))
+            elif not _PAYLOAD.fullmatch(name):
+                yield f"blob {name}: its name is not one of a payload"
 
     # --- the hub's parts ---
 
@@ -268,6 +273,7 @@ def _entity(rows: Sequence[Json]) -> Iterator[str]:
 
 
 def _payload(name: str, blob: Json) -> Iterator[str]:
+    """Only of those that something names: one that nobody names may be half written."""
     if not _PAYLOAD.fullmatch(name):
         yield "its name is not one of a payload"
     try:

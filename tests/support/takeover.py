@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -23,8 +24,10 @@ from emulator.wire.keys import unescape
 from tests import vectors
 from tests.e2e import outside_world
 from tests.support import transcripts
+from tests.support.checklist import breaches
 from tests.support.engines import settings_for
 from tests.support.replay import Replay
+from tests.support.stages import exported
 from tests.support.transcripts import Call
 
 APP: Final = Path(__file__).parents[1] / "e2e" / "takeover"
@@ -102,9 +105,18 @@ async def records(client: OrchestrationClient) -> Sequence[InstanceRecord]:
 # --- taking over --------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Taken:
+    """How a hub ended that was taken over."""
+
+    ends: Ends
+    breaches: list[str]
+    """What the other implementation would stumble over in it."""
+
+
 def take_over(
     scenario: str, count: int, expected: Ends, last: int, *, base64_messages: bool = False
-) -> Ends:
+) -> Taken:
     """What becomes of a hub whose worker is gone after so many writes, when its clients go on.
 
     Args:
@@ -112,7 +124,7 @@ def take_over(
         base64_messages: the other worker and the clients write their messages so.
     """
 
-    async def main() -> Ends:
+    async def main() -> Taken:
         clock = VirtualClock(asyncio.get_running_loop(), transcripts.beginning(scenario))
         ids = SeededIds()
         storage = MemoryStorage(clock, ids)
@@ -132,7 +144,8 @@ def take_over(
         async with running_engine(settings, counted, clock=clock, ids=ids) as parts:
             await asyncio.sleep(TAKEN_S)
             await scene.go_on(parts.engine.client, counted)
-            return await until_ended(parts.engine.client, counted, expected)
+            seen = await until_ended(parts.engine.client, counted, expected)
+        return Taken(seen, breaches(await exported(storage, settings.hub.hub_name)))
 
     return run_virtually(main())
 

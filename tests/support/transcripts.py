@@ -195,6 +195,12 @@ def envelope(scenario: str, call: Call) -> Envelope | None:
 def of_clients(scenario: str) -> tuple[Call, ...]:
     """The calls that no worker made: messages without a sender, rows of starts, rewinds and purges."""
     blobs = {
+        change.columns["InputBlobName"]
+        for call in calls(scenario)
+        for change in call.rows
+        if "InputBlobName" in change.columns
+    }
+    blobs |= {
         decode_message(call.text).blob_name  # type: ignore[union-attr]
         for call in calls(scenario)
         if call.text is not None
