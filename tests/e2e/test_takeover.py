@@ -27,7 +27,16 @@ from tests.support.clocks import CountedIds, ManualClock
 from tests.support.replay import Replay
 from tests.support.stages import exported, imported
 from tests.support.stores import azure_storage, system_sources
-from tests.support.takeover import Ends, ends, hub_settings, recorded_ends, take_over, until_ended
+from tests.support.takeover import (
+    Ends,
+    Taken,
+    ends,
+    hub_settings,
+    recorded_ends,
+    take_over,
+    take_over_in,
+    until_ended,
+)
 
 LEFT_OUT = {
     "detached": "an orchestration in Python cannot start another one that it does not wait for",
@@ -47,17 +56,23 @@ RECORDED_ACCOUNT = "http://127.0.0.1:22010/devstoreaccount1"
 Json = dict[str, Any]
 SAMPLES = 5
 """How many of a scenario's writes are tried in the normal suite."""
+ON_AZURITE = ("chain-long", "fan-out", "mixed", "no-activity", "sub-orchestration")
 PARTS = 16
 """The soak tries them all, in so many tests, so that none takes long."""
 
 
-def check(scenario: str, counts: Callable[[int], range], *, base64_messages: bool = False) -> None:
-    """Take over after each of some writes, and name all that end otherwise, or as a hub that is not sound."""
+def plan(scenario: str) -> tuple[Ends, int, int]:
+    """How a scenario ends, before which line, and after how many writes."""
     stages = vectors.stages(scenario)
     stage = ENDS_AT.get(scenario, [*stages][-1])
     last = stages[stage]["transcript_lines_before"]
     expected = recorded_ends(scenario, stage) | OTHER_ENDS.get(scenario, {})
-    total = sum(call.number < last for call in transcripts.calls(scenario))
+    return expected, last, sum(call.number < last for call in transcripts.calls(scenario))
+
+
+def check(scenario: str, counts: Callable[[int], range], *, base64_messages: bool = False) -> None:
+    """Take over after each of some writes, and name all that end otherwise, or as a hub that is not sound."""
+    expected, last, total = plan(scenario)
     wrong: dict[int, object] = {}
     for count in counts(total):
         wanted = expected | counted_twice(scenario, count)
@@ -108,6 +123,31 @@ def test_ours_ends_what_another_worker_began(scenario: str):
 @pytest.mark.parametrize("scenario", ["large", "mixed", "rewind", "sub-orchestration"])
 def test_ours_ends_what_a_worker_began_whose_messages_are_in_base64(scenario: str):
     check(scenario, lambda total: range(3, total + 1, total // SAMPLES), base64_messages=True)
+
+
+@pytest.mark.slow
+@pytest.mark.azurite
+async def test_ours_ends_on_azurite_what_another_worker_began(azurite: Azurite):
+    """Some of the hubs, taken over at once after half of their writes."""
+    clock, ids = system_sources()
+    storage = azure_storage(azurite.connection_string)
+    taken: dict[str, Taken] = {}
+
+    async def one(scenario: str) -> None:
+        expected, last, total = plan(scenario)
+        taken[scenario] = await take_over_in(
+            storage, scenario, total // 2, expected, last, clock=clock, ids=ids, after_s=0
+        )
+
+    await storage.open()
+    try:
+        async with asyncio.TaskGroup() as group:
+            for scenario in ON_AZURITE:
+                group.create_task(one(scenario))
+    finally:
+        await storage.close()
+    assert {name: hub.ends for name, hub in taken.items()} == {n: plan(n)[0] for n in ON_AZURITE}
+    assert [breach for hub in taken.values() for breach in hub.breaches] == []
 
 
 @pytest.mark.soak

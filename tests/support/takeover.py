@@ -14,9 +14,11 @@ from emulator.compose import running_engine
 from emulator.core.events import ExecutionStarted, GenericEvent, TaskFailed
 from emulator.core.instance import InstanceQuery, InstanceRecord
 from emulator.core.status import RuntimeStatus
+from emulator.engine.clock import Clock, IdSource
 from emulator.engine.ports import OrchestrationClient
 from emulator.settings import Settings
 from emulator.storage.memory import MemoryStorage
+from emulator.storage.ports import Storage
 from emulator.testing.chance import SeededIds
 from emulator.testing.counting import CountedStorage
 from emulator.testing.virtual_loop import VirtualClock, run_virtually
@@ -128,26 +130,49 @@ def take_over(
         clock = VirtualClock(asyncio.get_running_loop(), transcripts.beginning(scenario))
         ids = SeededIds()
         storage = MemoryStorage(clock, ids)
-        calls = [call for call in transcripts.calls(scenario) if call.number < last]
-        scene = _Scene(
+        return await take_over_in(
+            storage,
             scenario,
-            calls,
             count,
-            Replay(storage, base64_messages=base64_messages, short_leases=True),
+            expected,
+            last,
+            clock=clock,
+            ids=ids,
+            base64_messages=base64_messages,
         )
-        await scene.set()
-        hub_name = next(
-            c.table for call in calls for c in call.rows if c.table.endswith("Instances")
-        )
-        settings = hub_settings(hub_name.removesuffix("Instances"))
-        counted = CountedStorage(storage, settings.hub.hub_name)
-        async with running_engine(settings, counted, clock=clock, ids=ids) as parts:
-            await asyncio.sleep(TAKEN_S)
-            await scene.go_on(parts.engine.client, counted)
-            seen = await until_ended(parts.engine.client, counted, expected)
-        return Taken(seen, breaches(await exported(storage, settings.hub.hub_name)))
 
     return run_virtually(main())
+
+
+async def take_over_in(
+    storage: Storage,
+    scenario: str,
+    count: int,
+    expected: Ends,
+    last: int,
+    *,
+    clock: Clock,
+    ids: IdSource,
+    base64_messages: bool = False,
+    after_s: float = TAKEN_S,
+) -> Taken:
+    """The same in a store and a time of the caller's.
+
+    Args:
+        after_s: when clients go on, since ours began.
+    """
+    calls = [call for call in transcripts.calls(scenario) if call.number < last]
+    replay = Replay(storage, base64_messages=base64_messages, short_leases=True)
+    scene = _Scene(scenario, calls, count, replay)
+    await scene.set()
+    instances = next(c.table for call in calls for c in call.rows if c.table.endswith("Instances"))
+    settings = hub_settings(instances.removesuffix("Instances"))
+    counted = CountedStorage(storage, settings.hub.hub_name)
+    async with running_engine(settings, counted, clock=clock, ids=ids) as parts:
+        await asyncio.sleep(after_s)
+        await scene.go_on(parts.engine.client, counted)
+        seen = await until_ended(parts.engine.client, counted, expected)
+    return Taken(seen, breaches(await exported(storage, settings.hub.hub_name)))
 
 
 async def until_ended(client: OrchestrationClient, counted: CountedStorage, expected: Ends) -> Ends:
