@@ -75,18 +75,26 @@ class SqliteFile:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, isolation_level=None)
-            connection.execute(f"PRAGMA busy_timeout={int(self._busy_timeout_s * 1000)}")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            self._prepare(connection)
-            connection.execute("PRAGMA busy_timeout=0")
+            self._connection = self._connect()
         except (sqlite3.Error, OSError) as error:
             raise ConfigError(
                 f"the embedded store {self.path} cannot be used: {error}. Check that the folder can be written and "
                 "the file is one of ours, or name another with --storage embedded:PATH"
             ) from error
-        self._connection = connection
+
+    def _connect(self) -> sqlite3.Connection:
+        """A connection to a file that is known to be ours; none is left open if it is not."""
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        try:
+            connection.execute(f"PRAGMA busy_timeout={int(self._busy_timeout_s * 1000)}")
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            self._prepare(connection)
+            connection.execute("PRAGMA busy_timeout=0")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
