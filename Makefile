@@ -36,7 +36,7 @@ format: $(VENV)/check.stamp
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) azurite/node_modules
+	rm -rf $(VENV) azurite/node_modules tests/http/node_client/node_modules
 
 $(VENV)/venv.stamp:
 	$(PYTHON) -m venv $(VENV)

