@@ -37,7 +37,7 @@ from emulator.host.identity import identity_token
 from emulator.host.indexing import load_app
 from emulator.host.invoker import Invoker
 from emulator.host.keys import KeyStore, host_id
-from emulator.http.admin import AdminApi
+from emulator.http.admin import AdminApi, Who
 from emulator.http.app import HttpServer
 from emulator.http.functions import HttpFunctions, RouteTable, build_routes
 from emulator.http.gate import Gate
@@ -575,10 +575,10 @@ def _server(
         parts.app,
         routes,
         parts.invoker,
-        is_ready=lambda: engine.is_ready,
+        is_ready=lambda: engine.is_ready and parts.listeners.are_up,
         uptime_ms=uptime_ms,
         background=background,
-        version=product_version(),
+        who=Who(host_id=settings.host_id, version=product_version()),
         keys=KeyRoutes(keys),
     )
     functions = HttpFunctions(routes, parts.invoker, HttpValues())

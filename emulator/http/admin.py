@@ -6,6 +6,7 @@ Source: reference functions-host.md 4.6.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
 from emulator.core.json_text import compact, loads
@@ -29,6 +30,14 @@ class Background(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Who:
+    """What a host says of itself: the app's host id, and the version of this program."""
+
+    host_id: str
+    version: str
+
+
 class AdminApi:
     """`/admin/...`."""
 
@@ -41,7 +50,7 @@ class AdminApi:
         is_ready: Callable[[], bool],
         uptime_ms: Callable[[], int],
         background: Background,
-        version: str,
+        who: Who,
         keys: KeyRoutes,
     ) -> None:
         """Serve one app.
@@ -59,7 +68,7 @@ class AdminApi:
         self._is_ready = is_ready
         self._uptime_ms = uptime_ms
         self._background = background
-        self._version = version
+        self._who = who
         self._keys = keys
 
     async def handle(self, request: ApiRequest) -> ApiResponse:
@@ -97,10 +106,10 @@ class AdminApi:
 
     def _status(self) -> dict[str, object]:
         return {
-            "id": "durable-functions-emulator",
+            "id": self._who.host_id,
             "state": "Running" if self._is_ready() else "Starting",
-            "version": self._version,
-            "versionDetails": self._version,
+            "version": self._who.version,
+            "versionDetails": self._who.version,
             "platformVersion": "",
             "processUptime": self._uptime_ms(),
             "functionAppContentEditingState": "NotAllowed",

@@ -59,19 +59,27 @@ class Listeners:
         self._clock = clock
         self._ids = ids
         self._work = Work()
+        self._not_up = {f.name for kind in self._kinds() for f in app.of_kind(kind)}
+
+    @property
+    def are_up(self) -> bool:
+        """Whether every listener has its store and looks out, or has said why it never will."""
+        return not self._not_up
+
+    def _kinds(self) -> dict[TriggerKind, Callable[[LoadedFunction], Awaitable[None]]]:
+        return {
+            TriggerKind.TIMER: self._timer,
+            TriggerKind.QUEUE: self._queue,
+            TriggerKind.BLOB: self._blob,
+        }
 
     async def run(self) -> None:
         """Listen for all functions until cancelled; then what runs may end for a while, and the rest is given back.
 
         A function whose store cannot be used is said to be in error.
         """
-        kinds = {
-            TriggerKind.TIMER: self._timer,
-            TriggerKind.QUEUE: self._queue,
-            TriggerKind.BLOB: self._blob,
-        }
         async with asyncio.TaskGroup() as group:
-            for kind, listen in kinds.items():
+            for kind, listen in self._kinds().items():
                 for function in self._app.of_kind(kind):
                     group.create_task(
                         self._guarded(function, listen), name=f"listener of {function.name}"
@@ -88,6 +96,7 @@ class Listeners:
             try:
                 await listen(function)
             except ConfigError as error:
+                self._not_up.discard(function.name)
                 _log.error(
                     "The listener for function '%s' was unable to start: %s",
                     function.name,
@@ -106,7 +115,7 @@ class Listeners:
 
     async def _timer(self, function: LoadedFunction) -> None:
         own = await self._storage(None)
-        around = self._around(own)
+        around = self._around(function, own)
         schedule = parse_schedule(function.spec.trigger.text("schedule") or "", self._zone())
         monitor = ScheduleMonitor(own.blobs, around.host_id, function.name)
 
@@ -117,7 +126,7 @@ class Listeners:
 
     async def _queue(self, function: LoadedFunction) -> None:
         storage = await self._storage(function.spec.trigger.text("connection"))
-        around = self._around(storage)
+        around = self._around(function, storage)
         await QueueListener(function, storage.queues, self._settings.queues, around).run()
 
     async def _blob(self, function: LoadedFunction) -> None:
@@ -125,7 +134,7 @@ class Listeners:
         trigger = function.spec.trigger
         storage = await self._storage(trigger.text("connection"))
         path = parse_blob_path(trigger.text("path") or "")
-        around = self._around(storage)
+        around = self._around(function, storage)
 
         async def listen() -> None:
             await BlobListener(function, path, storage, own, around).run()
@@ -145,7 +154,9 @@ class Listeners:
                 "remove it for UTC"
             ) from error
 
-    def _around(self, storage: Storage) -> Surroundings:
+    def _around(self, function: LoadedFunction, storage: Storage) -> Surroundings:
+        """What a listener has once its store is open; it is up from here on."""
+        self._not_up.discard(function.name)
         return Surroundings(
             invoker=self._invoker,
             host_id=self._settings.host_id,
