@@ -178,14 +178,14 @@ def judge_start(
     """Decide on the start of a top-level instance by its Instances row.
 
     The client writes the row after the message: a start without its row is looked at again later, and given up
-    when it never appears.
+    when it never appears. One that was terminated before it ran stays so; the real product runs it all the same.
     """
     start = arrival.message.event
     if not isinstance(start, ExecutionStarted):
         return Verdict.ACCEPT
     execution_id = (start.instance.execution_id or "").lower()
     if row is not None and (not row.execution_id or row.execution_id.lower() == execution_id):
-        return Verdict.ACCEPT
+        return Verdict.DISCARD if row.status is RuntimeStatus.TERMINATED else Verdict.ACCEPT
     if row is not None and row.generation == start.generation:
         pending_before = row.status is RuntimeStatus.PENDING and row.created_at < start.timestamp
         dequeued_at = arrival.next_visible_at - visibility_timeout_ticks

@@ -197,10 +197,11 @@ class Attendant:
             custom_status: finds the one that belongs to the history.
         """
         if loaded.spilled is not None and loaded.execution.state.started is not None:
-            await mend(
+            is_right = await mend(
                 self._hub, session.instance, loaded, custom_status(loaded), self._clock.now()
             )
-            loaded.spilled = None
+            if is_right:
+                loaded.spilled = None
 
     async def _look_again(
         self, session: Session, etag: ETag, custom_status: Callable[[Loaded], str | None]

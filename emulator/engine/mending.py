@@ -32,7 +32,7 @@ _COMPARED: Final[Mapping[str, str]] = {
 async def mend(
     hub: TaskHub, instance: InstanceId, loaded: Loaded, custom_status: str | None, now: Instant
 ) -> bool:
-    """Compare and, if they differ, write the row anew from the history; whether it was written.
+    """Compare and, if they differ, write the row anew from the history; whether the row is known to be right now.
 
     Only if the history is still the one that was loaded, and only over the row that was compared: a process that was
     held up in between must not write what is old by then.
@@ -49,7 +49,7 @@ async def mend(
         now=now,
     )
     if row is not None and not _differs(row, columns):
-        return False
+        return True
     if await hub.history.tag(instance) != loaded.etag:
         return False
     urls = {place: hub.payloads.url(name) for place, name in (loaded.spilled or {}).items()}

@@ -151,7 +151,7 @@ class OrchestrationWorker:
             return Verdict.DISCARD
         arrival = in_hand.arrival()
         event = in_hand.message.event
-        if isinstance(event, ExecutionStarted) and event.parent is None and not in_hand.known_row:
+        if isinstance(event, ExecutionStarted) and _depends_on_row(event, in_hand):
             verdict = await self._judge_start(arrival)
             if verdict is not Verdict.ACCEPT:
                 return verdict
@@ -296,6 +296,11 @@ class OrchestrationWorker:
             started = execution.state.started
             loaded.runner = self._runner.open(started.name if started else "")
         return loaded.runner
+
+
+def _depends_on_row(start: ExecutionStarted, in_hand: InHand) -> bool:
+    """Whether the Instances row decides on a start: not if it was written here just now, unless time has passed."""
+    return start.parent is None and (not in_hand.known_row or start.scheduled_start is not None)
 
 
 def _result(

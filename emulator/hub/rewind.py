@@ -11,13 +11,14 @@ from emulator.core.events import (
     GenericEvent,
     HistoryEvent,
     SubOrchestrationCompleted,
+    SubOrchestrationCreated,
     SubOrchestrationFailed,
 )
 from emulator.core.ids import InstanceId
 from emulator.core.instant import Instant
 from emulator.core.state import RuntimeState
 from emulator.core.status import RuntimeStatus
-from emulator.errors import InstanceNotFoundError
+from emulator.errors import InstanceNotFoundError, TransientStorageError
 from emulator.hub.task_hub import TaskHub
 from emulator.storage.ports import Row, Value, Write, WriteKind
 from emulator.wire import instance_row
@@ -34,7 +35,34 @@ async def rewind_history(
 
     Raises:
         InstanceNotFoundError: it has no history.
+        TransientStorageError: a child has told its failure but not stored it yet; nothing was changed.
     """
+    await _check_children(hub, instance)
+    return await _rewind(hub, instance, reason, now)
+
+
+async def _check_children(hub: TaskHub, instance: InstanceId) -> None:
+    """A child tells its parent before its own history is stored: rewound in between, the parent would wait for ever."""
+    events = (await hub.history.load(instance)).events
+    children = {e.event_id: e.instance_id for e in events if isinstance(e, SubOrchestrationCreated)}
+    for event in events:
+        if not isinstance(event, SubOrchestrationFailed):
+            continue
+        child = children.get(event.task_scheduled_id)
+        if child is None:
+            continue
+        state = RuntimeState((await hub.history.load(child)).events)
+        if state.completed is None and not state.taken_back:
+            raise TransientStorageError(
+                f"the failure of the sub-orchestration {child!r} is not stored yet; rewind {instance!r} again soon"
+            )
+        if state.status is RuntimeStatus.FAILED:
+            await _check_children(hub, child)
+
+
+async def _rewind(
+    hub: TaskHub, instance: InstanceId, reason: str | None, now: Instant
+) -> list[tuple[InstanceId, HistoryEvent]]:
     rows = [row for row in await hub.history.rows(instance) if row.key.row != SENTINEL]
     execution = _latest_execution(rows)
     if execution is None:
@@ -82,7 +110,7 @@ async def _rewind_child(
     if state.completed is None:
         return []
     if state.status is RuntimeStatus.FAILED:
-        return await rewind_history(hub, child, reason, now)
+        return await _rewind(hub, child, reason, now)
     task_id = int(str(failure.columns.get("TaskScheduledId")))
     result = state.completed.result
     if state.status is RuntimeStatus.COMPLETED:

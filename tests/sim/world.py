@@ -15,7 +15,7 @@ from emulator.core.events import TimerFired
 from emulator.core.status import TERMINAL, RuntimeStatus
 from emulator.engine.client import HubClient
 from emulator.engine.courier import Courier
-from emulator.errors import InstanceConflictError, StorageError
+from emulator.errors import InstanceConflictError, StorageError, TransientStorageError
 from emulator.hub.task_hub import TaskHub
 from emulator.settings import AppSettings, HubSettings, Settings
 from emulator.storage.memory import MemoryStorage
@@ -208,7 +208,11 @@ class World:
         self.checkers.rewound(instance)
         status = RuntimeStatus.FAILED
         while status is RuntimeStatus.FAILED:
-            await self.client.rewind(instance, reason)
+            try:
+                await self.client.rewind(instance, reason)
+            except TransientStorageError:  # a child's failure is told, but not stored yet
+                await asyncio.sleep(1.0)
+                continue
             await asyncio.sleep(1.0)
             status = await self.until_status(instance, TERMINAL)
 
