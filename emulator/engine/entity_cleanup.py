@@ -72,12 +72,6 @@ async def orphaned_by(hub: TaskHub, record: InstanceRecord) -> str | None:
 async def all_entities(hub: TaskHub) -> AsyncIterator[InstanceRecord]:
     """Every entity's row, without its state."""
     where = InstanceQuery(prefix="@", fetch_input=False, fetch_output=False)
-    continuation: str | None = None
-    while True:
-        page = await hub.instances.page(where, top=_PAGE, continuation=continuation)
-        for record in page.records:
-            if is_entity_id(record.instance_id):
-                yield record
-        continuation = page.continuation
-        if continuation is None:
-            return
+    async for record in hub.instances.all(where, page_rows=_PAGE):
+        if is_entity_id(record.instance_id):
+            yield record

@@ -21,14 +21,9 @@ async def remake_timers(hub: TaskHub, courier: Courier) -> int:
     seen = await _visible(hub)
     where = InstanceQuery(statuses=frozenset(LIVE), fetch_input=False, fetch_output=False)
     count = 0
-    continuation: str | None = None
-    while True:
-        page = await hub.instances.page(where, continuation=continuation)
-        for record in page.records:
-            count += await _remake(hub, courier, record, seen)
-        continuation = page.continuation
-        if continuation is None:
-            return count
+    async for record in hub.instances.all(where):
+        count += await _remake(hub, courier, record, seen)
+    return count
 
 
 async def _visible(hub: TaskHub) -> set[tuple[str, int]]:

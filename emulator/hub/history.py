@@ -15,6 +15,7 @@ from emulator.core.ids import ExecutionId, InstanceId
 from emulator.core.instant import Instant
 from emulator.errors import ConflictError, DecodeError, EtagMismatchError, NotFoundError
 from emulator.hub.payloads import PayloadStore
+from emulator.storage.pages import all_rows
 from emulator.storage.ports import (
     Columns,
     Comparison,
@@ -139,14 +140,7 @@ class HistoryTable:
     async def rows(self, instance: InstanceId) -> list[Row]:
         """All rows of an instance as they are stored, left-overs of older executions included."""
         where = Condition("PartitionKey", Comparison.EQ, escape(instance))
-        rows: list[Row] = []
-        continuation: str | None = None
-        while True:
-            page = await self._tables.query(self.name, where, continuation=continuation)
-            rows.extend(page.rows)
-            continuation = page.continuation
-            if continuation is None:
-                return rows
+        return [row async for row in all_rows(self._tables, self.name, where)]
 
     async def append(
         self,

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from emulator.errors import NotFoundError
 from emulator.hub.task_hub import TaskHub
+from emulator.storage.pages import all_blobs, all_rows
 from emulator.storage.ports import (
     RECEIVE_COUNT_MAX,
     Blob,
@@ -117,16 +118,9 @@ class LiveImage:
         """See HubImage."""
         return self._tables
 
-    async def rows(self, table: str) -> AsyncIterator[Row]:
+    def rows(self, table: str) -> AsyncIterator[Row]:
         """See HubImage."""
-        continuation: str | None = None
-        while True:
-            page = await self._storage.tables.query(table, None, continuation=continuation)
-            for row in page.rows:
-                yield row
-            continuation = page.continuation
-            if continuation is None:
-                return
+        return all_rows(self._storage.tables, table, None)
 
     def containers(self) -> Sequence[str]:
         """See HubImage."""
@@ -134,16 +128,10 @@ class LiveImage:
 
     async def blobs(self, container: str) -> AsyncIterator[BlobImage]:
         """See HubImage. One that is deleted meanwhile is left out."""
-        continuation: str | None = None
-        while True:
-            page = await self._storage.blobs.list_blobs(container, continuation=continuation)
-            for name in page.names:
-                blob = await self._storage.blobs.download(container, name)
-                if blob is not None:
-                    yield BlobImage(container=container, name=name, blob=blob)
-            continuation = page.continuation
-            if continuation is None:
-                return
+        async for name, _ in all_blobs(self._storage.blobs, container):
+            blob = await self._storage.blobs.download(container, name)
+            if blob is not None:
+                yield BlobImage(container=container, name=name, blob=blob)
 
     def queues(self) -> Sequence[str]:
         """See HubImage."""

@@ -6,7 +6,7 @@ azure-storage-provider.md 5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 from emulator.core.ids import InstanceId
@@ -161,6 +161,19 @@ class InstanceTable:
         )
         records = [await self._record(row, payloads=query.fetch_input) for row in page.rows]
         return InstancePage(records=tuple(records), continuation=page.continuation)
+
+    async def all(
+        self, query: InstanceQuery, *, page_rows: int | None = None
+    ) -> AsyncIterator[InstanceRecord]:
+        """Every row that matches, in order of id; `page_rows` are read at a time."""
+        continuation: str | None = None
+        while True:
+            page = await self.page(query, top=page_rows, continuation=continuation)
+            for record in page.records:
+                yield record
+            continuation = page.continuation
+            if continuation is None:
+                return
 
     async def _record(self, row: Row, *, payloads: bool) -> InstanceRecord:
         columns: dict[str, Value] = dict(row.columns)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from emulator.errors import DecodeError, NotFoundError
+from emulator.storage.pages import all_blobs
 from emulator.storage.ports import BlobPort
 from emulator.wire.spill import pack, unpack
 
@@ -60,15 +63,7 @@ class PayloadStore:
     async def names(self, prefix: str) -> list[str]:
         """Payloads whose name starts with a prefix; none if the container does not exist."""
         found: list[str] = []
-        continuation: str | None = None
-        while True:
-            try:
-                page = await self._blobs.list_blobs(
-                    self.container, prefix=prefix, continuation=continuation
-                )
-            except NotFoundError:
-                return found
-            found.extend(page.names)
-            continuation = page.continuation
-            if continuation is None:
-                return found
+        with suppress(NotFoundError):
+            async for name, _ in all_blobs(self._blobs, self.container, prefix=prefix):
+                found.append(name)
+        return found

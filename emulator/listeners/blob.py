@@ -12,13 +12,14 @@ from typing import Final
 
 from emulator.core.json_text import compact
 from emulator.engine.polling import Poller
-from emulator.errors import AppError, StorageError
+from emulator.errors import StorageError
 from emulator.host.blob_path import BlobPath
 from emulator.host.function_app import LoadedFunction
 from emulator.host.trigger_values import BlobItem
 from emulator.listeners.singleton import HOSTS_CONTAINER
 from emulator.listeners.work import Surroundings
 from emulator.log import fields, get_logger
+from emulator.storage.pages import all_blobs
 from emulator.storage.ports import ETag, Storage
 
 _log = get_logger(__name__)
@@ -52,7 +53,7 @@ class BlobListener:
         self._path = path
         self._blobs = storage.blobs
         self._receipts = receipts
-        self._invoker = around.invoker
+        self._around = around
         self._work = around.work
         self._outage = around.outage
         self._prefix = f"blobreceipts/{around.host_id}/Host.Functions.{function.name}"
@@ -79,21 +80,14 @@ class BlobListener:
         return len(fresh)
 
     async def _fresh(self) -> AsyncIterator[tuple[str, ETag]]:
-        continuation: str | None = None
-        while True:
-            page = await self._blobs.list_blobs(
-                self._path.container, prefix=self._path.prefix, continuation=continuation
-            )
-            for name, etag in zip(page.names, page.etags, strict=True):
-                if self._handled.get(name) == etag or self._path.match(name) is None:
-                    continue
-                if await self._has_receipt(name, etag):
-                    self._handled[name] = etag
-                else:
-                    yield name, etag
-            continuation = page.continuation
-            if continuation is None:
-                return
+        path = self._path
+        async for name, etag in all_blobs(self._blobs, path.container, prefix=path.prefix):
+            if self._handled.get(name) == etag or path.match(name) is None:
+                continue
+            if await self._has_receipt(name, etag):
+                self._handled[name] = etag
+            else:
+                yield name, etag
 
     async def _handle(self, name: str, etag: ETag, slots: asyncio.Semaphore) -> None:
         async with slots:
@@ -116,21 +110,14 @@ class BlobListener:
             etag=etag,
             uri=self._blobs.blob_url(self._path.container, name),
         )
-        if await self._run(item):
+        reason = f"New blob detected(LogsAndContainerScan): {item.container}/{item.name}"
+        if await self._around.run(self._function, item, reason):
             await self._done(name, etag)
             return
         tries = self._tries[name, etag] = self._tries.get((name, etag), 0) + 1
         if tries >= TRIES_MAX:
             await self._poison(item)
             await self._done(name, etag)
-
-    async def _run(self, item: BlobItem) -> bool:
-        reason = f"New blob detected(LogsAndContainerScan): {item.container}/{item.name}"
-        try:
-            await self._invoker.invoke(self._function, item, reason=reason)
-        except AppError:
-            return False
-        return True
 
     async def _has_receipt(self, name: str, etag: ETag) -> bool:
         found = await self._receipts.blobs.download(HOSTS_CONTAINER, self._receipt(name, etag))

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from emulator.engine.polling import Poller
-from emulator.errors import AppError, NotFoundError, PopReceiptMismatchError, StorageError
+from emulator.errors import NotFoundError, PopReceiptMismatchError, StorageError
 from emulator.host import queue_text
 from emulator.host.function_app import LoadedFunction
 from emulator.host.trigger_values import QueueItem
@@ -48,7 +48,7 @@ class QueueListener:
         self._function = function
         self._queues = queues
         self._settings = settings
-        self._invoker = around.invoker
+        self._around = around
         self._work = around.work
         self._outage = around.outage
         self._running = 0
@@ -103,11 +103,7 @@ class QueueListener:
         if item is None or item.dequeue_count > self._settings.max_dequeue_count:
             return False
         reason = f"New queue message detected on '{self.queue}'."
-        try:
-            await self._invoker.invoke(self._function, item, reason=reason)
-        except AppError:
-            return False
-        return True
+        return await self._around.run(self._function, item, reason)
 
     async def _finish(
         self, message: QueueMessage, item: QueueItem | None, held: _Held, *, succeeded: bool

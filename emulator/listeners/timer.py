@@ -14,7 +14,7 @@ from typing import Final, cast
 from emulator.core.instant import MIN_INSTANT, Instant
 from emulator.core.json_text import compact
 from emulator.core.schedule import Schedule, occurrences, shortest_gap
-from emulator.errors import AppError, DecodeError, StorageError
+from emulator.errors import DecodeError, StorageError
 from emulator.host.function_app import LoadedFunction
 from emulator.host.trigger_values import ScheduleStatus, TimerTick
 from emulator.listeners.singleton import HOSTS_CONTAINER
@@ -84,7 +84,7 @@ class TimerListener:
         self._function = function
         self._schedule = schedule
         self._monitor = monitor
-        self._invoker = around.invoker
+        self._around = around
         self._clock = around.clock
         self._work = around.work
         self._outage = around.outage
@@ -139,9 +139,7 @@ class TimerListener:
         if past_due or on_startup:
             self._log_unscheduled("IsPastDue" if past_due else "RunOnStartup")
         reason = f"Timer fired at {began.text7().replace('Z', '+00:00')}"
-        try:
-            await self._invoker.invoke(self._function, tick, reason=reason)
-        except AppError:
+        if not await self._around.run(self._function, tick, reason):
             _log.debug("the timer goes on", extra=fields("trigger_failed"))
         await self._advance(began)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from emulator.engine.clock import Clock, IdSource
 from emulator.engine.outage import Outage
+from emulator.errors import AppError
+from emulator.host.function_app import LoadedFunction
 from emulator.host.invoker import Invoker
 
 
@@ -55,3 +57,11 @@ class Surroundings:
     work: Work
     outage: Outage
     """Of the store that is listened to."""
+
+    async def run(self, function: LoadedFunction, value: object, reason: str) -> bool:
+        """Run a function; whether it succeeded. Its failure has been logged where it happened."""
+        try:
+            await self.invoker.invoke(function, value, reason=reason)
+        except AppError:
+            return False
+        return True
