@@ -17,11 +17,10 @@ from emulator.core.json_text import compact
 from emulator.host.binding_api import (
     BindingSpec,
     FunctionTimeoutError,
-    InvocationResult,
     Services,
     UserFunctionError,
 )
-from emulator.host.function_app import LoadedFunction
+from emulator.host.function_app import FunctionInvoker, LoadedFunction
 
 _HRESULT: Final = -2146233088
 
@@ -34,12 +33,6 @@ class ActivityValue:
     instance_id: str
 
 
-class _Invoker(Protocol):
-    async def invoke(
-        self, function: LoadedFunction, trigger_value: object, *, reason: str = ...
-    ) -> InvocationResult: ...
-
-
 class _Runner(Protocol):
     async def run(self, call: ActivityCall) -> ActivityCompleted | ActivityFailed: ...
 
@@ -50,7 +43,7 @@ class Activities:
     def __init__(
         self,
         functions: Mapping[str, LoadedFunction],
-        invoker: _Invoker,
+        invoker: FunctionInvoker,
         built_in: Mapping[str, _Runner],
     ) -> None:
         """Take the functions that loaded, by durable name; names are compared without case.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from bindings.binding_type import durable_trigger
 from bindings.converters import converter, datum
@@ -21,8 +21,8 @@ from emulator.core.calls import (
 )
 from emulator.core.entity_messages import EntityId, unknown_entity_text
 from emulator.core.json_text import compact, indented
-from emulator.host.binding_api import FunctionTimeoutError, InvocationResult, UserFunctionError
-from emulator.host.function_app import LoadedFunction
+from emulator.host.binding_api import FunctionTimeoutError, UserFunctionError
+from emulator.host.function_app import FunctionInvoker, LoadedFunction
 from emulator.log import fields, get_logger
 
 _log = get_logger("emulator.bindings.entity_trigger")
@@ -31,16 +31,10 @@ _NAME: Final = "entityTrigger"
 Json = Mapping[str, object]
 
 
-class _Invoker(Protocol):
-    async def invoke(
-        self, function: LoadedFunction, trigger_value: object, *, reason: str = ...
-    ) -> InvocationResult: ...
-
-
 class Entities:
     """All entities of an app (engine.ports.EntityRunner)."""
 
-    def __init__(self, functions: Mapping[str, LoadedFunction], invoker: _Invoker) -> None:
+    def __init__(self, functions: Mapping[str, LoadedFunction], invoker: FunctionInvoker) -> None:
         """Take the functions that loaded, by durable name; names are compared without case."""
         self._functions = {name.lower(): function for name, function in functions.items()}
         self._names = tuple(functions)

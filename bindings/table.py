@@ -45,17 +45,14 @@ def table_input(spec: BindingSpec, annotation: object, services: Services) -> In
     """What gives JSON text: a row if both keys are set (None if there is no such row), else the rows that match."""
 
     async def read(invocation: Invocation) -> str | None:
-        table, partition, row = (
-            _expanded(spec, name, invocation, services)
-            for name in ("tableName", "partitionKey", "rowKey")
-        )
+        table, partition, row = _place(spec, invocation, services)
         tables = (await services.storage(spec.text("connection"))).tables
         if partition is not None and row is not None:
-            found = await _get(tables, table or "", RowKey(partition=partition, row=row))
+            found = await _get(tables, table, RowKey(partition=partition, row=row))
             return None if found is None else compact(_as_json(found))
         where = _where(partition, _expanded(spec, "filter", invocation, services))
         limit = int(spec.text("take") or TAKE_DEFAULT)
-        rows = [_as_json(item) async for item in _rows(tables, table or "", where, limit)]
+        rows = [_as_json(item) async for item in _rows(tables, table, where, limit)]
         return compact(rows)
 
     return read
@@ -65,14 +62,11 @@ def table_output(spec: BindingSpec, services: Services) -> OutputSink:
     """What takes rows as JSON text, as dict or as a list of dict, and adds them."""
 
     async def add(value: object, invocation: Invocation) -> None:
-        table, partition, row = (
-            _expanded(spec, name, invocation, services)
-            for name in ("tableName", "partitionKey", "rowKey")
-        )
+        table, partition, row = _place(spec, invocation, services)
         tables = (await services.storage(spec.text("connection"))).tables
-        await tables.create_table(table or "")
+        await tables.create_table(table)
         for members in rows_of(value):
-            await tables.write(table or "", _insert(members, partition, row))
+            await tables.write(table, _insert(members, partition, row))
 
     return add
 
@@ -176,6 +170,17 @@ async def _rows(
         continuation = page.continuation
         if continuation is None:
             return
+
+
+def _place(
+    spec: BindingSpec, invocation: Invocation, services: Services
+) -> tuple[str, str | None, str | None]:
+    """Table, and the two keys as far as the binding has them."""
+    table, partition, row = (
+        _expanded(spec, name, invocation, services)
+        for name in ("tableName", "partitionKey", "rowKey")
+    )
+    return table or "", partition, row
 
 
 def _expanded(

@@ -19,9 +19,8 @@ import typer
 
 from emulator import config
 from emulator.commands import doctor, func, hub, instances, keys, mirror, why
-from emulator.commands.output import FAILED, MISUSED, fail
-from emulator.commands.run_once import Run, check_run, read_run, run_until
-from emulator.errors import ConfigError, EmulatorError
+from emulator.commands.run_once import check_run, read_run, run_until
+from emulator.commands.store import execute
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 THREAD_END_S: Final = 0.05
@@ -128,17 +127,13 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
         enable_auth=enable_auth,
         functions=tuple(filter(None, (functions or "").split(","))) if functions else None,
     )
-    try:
-        asyncio.run(_serve(app_folder, flags, read_run(run, input)))
-    except ConfigError as error:
-        fail(str(error), MISUSED)
-    except EmulatorError as error:
-        fail(str(error), FAILED)
-    except KeyboardInterrupt:
-        fail("", 130)
+    execute(_serve(app_folder, flags, run, input))
 
 
-async def _serve(folder: Path, flags: config.Flags, run: Run | None) -> None:
+async def _serve(
+    folder: Path, flags: config.Flags, run_name: str | None, run_input: str | None
+) -> None:
+    run = read_run(run_name, run_input)
     from emulator.compose import running_host
     from emulator.console import configure_logging, describe, exposure_warning
 

@@ -57,7 +57,7 @@ from emulator.settings import (
     StorageSettings,
 )
 from emulator.storage.ports import Storage
-from emulator.stores import Stores, azurite_if_needed
+from emulator.stores import Stores, azurite_if_needed, is_own_connection
 from emulator.wire.names import is_usable_hub_name
 
 _log = get_logger(__name__)
@@ -146,8 +146,7 @@ class Clients:
         return self.entities
 
     def _check_connection(self, connection: str | None) -> None:
-        own = {"storage", "azurewebjobsstorage", self._settings.storage.connection.lower()}
-        if not connection or connection.lower() in own:
+        if connection is None or is_own_connection(connection, self._settings):
             return
         if resolve_connection(connection, self._settings.app) is None:
             raise ConfigError(

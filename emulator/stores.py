@@ -21,6 +21,12 @@ _log = get_logger(__name__)
 _OWN: Final = frozenset({"", "storage", DEFAULT_STORAGE.lower()})
 
 
+def is_own_connection(connection: str, settings: Settings) -> bool:
+    """Whether a connection's name means the app's own store; an empty one does."""
+    name = connection.lower()
+    return name in _OWN or name == settings.storage.connection.lower()
+
+
 class Stores:
     """Finds the open store of a connection."""
 
@@ -46,9 +52,9 @@ class Stores:
         Raises:
             ConfigError: there is no such setting, or its account cannot be used.
         """
-        name = (connection or "").lower()
-        if name in _OWN or name == self._settings.storage.connection.lower():
+        if connection is None or is_own_connection(connection, self._settings):
             return self._own
+        name = connection.lower()
         found = resolve_connection(name, self._settings.app)
         if found is None:
             raise ConfigError(

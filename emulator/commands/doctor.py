@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -17,7 +16,14 @@ from rich.text import Text
 from emulator import config
 from emulator.commands.diagnosis import SDK, WORKER_PACKAGE, Check, Facts, Level, diagnose
 from emulator.commands.output import FAILED, Output, fail, table
-from emulator.commands.store import Needs, Target, load_settings, on_target, open_hub
+from emulator.commands.store import (
+    Needs,
+    Target,
+    app_environment,
+    load_settings,
+    on_target,
+    open_hub,
+)
 from emulator.errors import ConfigError, EmulatorError
 from emulator.hub.census import leases_of, owners, queue_states
 from emulator.hub.directory import hub_names
@@ -111,14 +117,11 @@ def _app(facts: Facts, settings: Settings) -> Facts:
         return facts
     from emulator.compose import load_functions
 
-    logging.disable(logging.ERROR)
     try:
-        config.apply_environment(settings)
-        loaded = load_functions(settings)
+        with app_environment(settings):
+            loaded = load_functions(settings)
     except ConfigError as error:
         return replace(facts, app_failures=(str(error),))
-    finally:
-        logging.disable(logging.NOTSET)
     return replace(
         facts,
         app_functions=len(loaded.functions),

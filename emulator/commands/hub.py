@@ -49,7 +49,7 @@ ReplaceOption = Annotated[bool, typer.Option("--replace", help="Delete a hub of 
 async def show(hub: OpenHub) -> None:
     """Show instances by state, queues with their messages, and who reads them."""
     with hub.out.progress("Counting instances") as progress:
-        found = await census(hub.hub, lambda done: progress(done, None))
+        found = await census(hub.hub, progress)
     now = hub.clock.now()
     hub.out.result(_members(hub, found, now), Group(*_lines(hub, found, now)))
 
@@ -149,7 +149,7 @@ async def export(
                 target,
                 scenario=scenario or hub.hub.name.lower(),
                 stage=stage,
-                progress=lambda done: progress(done, None),
+                progress=progress,
             )
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
@@ -246,7 +246,7 @@ async def _carry(
         await target.delete()
     renaming = Renaming(image.names, names, storage.blobs.blob_url(names.large_messages, ""))
     with hub.out.progress("Copying") as progress:
-        done = await transfer(image, storage, renaming, lambda count: progress(count, None))
+        done = await transfer(image, storage, renaming, progress)
         timers = await remake_timers(target, Courier(target, hub.clock, hub.ids))
     _report(hub, storage, name, done, timers)
 

@@ -8,6 +8,7 @@ functions-host.md 6.7.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
@@ -15,7 +16,6 @@ import typer
 
 from emulator.commands.arguments import instant, payload, statuses
 from emulator.commands.store import Needs, OpenHub, on_hub
-from emulator.core.ids import InstanceId
 from emulator.core.instance import InstanceQuery, InstanceRecord
 from emulator.core.instant import MIN_INSTANT, Instant
 from emulator.core.json_text import indented
@@ -219,8 +219,9 @@ async def purge_history(
             f"--runtime-status: {', '.join(sorted(live))} cannot be purged; use completed, terminated, canceled, failed"
         )
     hub.guard("delete instances")
+    numbers = itertools.count(1)
     with hub.out.progress("Deleting instances") as progress:
-        purged = await purge_instances(hub.hub, where, _Counter(progress))
+        purged = await purge_instances(hub.hub, where, lambda _: progress(next(numbers)))
     after, before = (
         where.created_from or MIN_INSTANT,
         where.created_to or hub.clock.now(),
@@ -258,20 +259,6 @@ async def get_task_hub_names(hub: OpenHub) -> None:
     """List the task hubs of a store."""
     names = await hub_names(hub.storage)
     hub.out.result(list(names), "\n".join(names) or f"No task hub on {hub.storage.description}.")
-
-
-class _Counter:
-    """Tells a progress bar of every instance."""
-
-    def __init__(self, update: object) -> None:
-        self._update = update
-        self._count = 0
-
-    def __call__(self, instance: InstanceId) -> None:
-        del instance
-        self._count += 1
-        if callable(self._update):
-            self._update(self._count, None)
 
 
 def _query(after: str | None, before: str | None, status: str | None) -> InstanceQuery:

@@ -72,8 +72,8 @@ class Output:
         self._errors.print(Text(text, style="yellow"), soft_wrap=True)
 
     @contextmanager
-    def progress(self, what: str) -> Generator[Callable[[int, int | None], None]]:
-        """A bar on a terminal while something long runs; call it with how much is done, and of how much if known."""
+    def progress(self, what: str) -> Generator[Callable[[int], None]]:
+        """A bar on a terminal while something long runs; call it with how much is done."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -84,8 +84,8 @@ class Output:
         with bar:
             task = bar.add_task(what, total=None)
 
-            def update(done: int, total: int | None = None) -> None:
-                bar.update(task, completed=done, total=total)
+            def update(done: int) -> None:
+                bar.update(task, completed=done)
 
             yield update
 

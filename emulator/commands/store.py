@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import logging
 import shlex
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -184,7 +185,7 @@ def on_target(
 
 def _command(
     function: Callable[..., Awaitable[None]],
-    work: Callable[[Target, dict[str, Any]], Awaitable[None]],
+    work: Callable[[Target, dict[str, Any]], Coroutine[Any, Any, None]],
     *,
     destroys: bool,
 ) -> Callable[..., None]:
@@ -199,7 +200,7 @@ def _command(
     @functools.wraps(function)
     def command(**arguments: Any) -> None:  # noqa: ANN401 - whatever typer has parsed
         target = Target(**{p.name: arguments.pop(p.name) for p in common})
-        run(work(target, arguments))
+        execute(work(target, arguments))
 
     shown: Any = command
     shown.__signature__ = inspect.Signature([*own, *common])
@@ -207,7 +208,7 @@ def _command(
     return command
 
 
-def run(work: Any) -> None:  # noqa: ANN401 - a coroutine
+def execute(work: Coroutine[Any, Any, None]) -> None:
     """Run a command's work; what goes wrong becomes a message and an exit code."""
     try:
         asyncio.run(work)
@@ -237,6 +238,17 @@ def load_settings(target: Target) -> Settings:
         name = validate_hub_name(target.task_hub, "--task-hub-name")
         settings = replace(settings, hub=replace(settings.hub, hub_name=name))
     return settings
+
+
+@contextmanager
+def app_environment(settings: Settings) -> Generator[None]:
+    """The app's settings are in the environment, and what it logs is not shown, while a command looks at its code."""
+    logging.disable(logging.ERROR)
+    try:
+        config.apply_environment(settings)
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 @asynccontextmanager

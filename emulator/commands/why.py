@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from emulator import config
 from emulator.commands.output import age, second, status_text
-from emulator.commands.store import OpenHub, on_hub
+from emulator.commands.store import OpenHub, app_environment, on_hub
 from emulator.core.feed import Feed
 from emulator.core.instant import Instant
 from emulator.core.waiting import Finding, Situation, awaited_events, explain
@@ -69,9 +68,7 @@ def _awaited(settings: Settings, situation: Situation) -> tuple[str, ...] | None
 
     if not config.is_app(settings.app.root):
         return None
-    logging.disable(logging.ERROR)
-    try:
-        config.apply_environment(settings)
+    with app_environment(settings):
         orchestrators = load_orchestrators(settings)
         name = situation.record.name
         if name.lower() not in {known.lower() for known in orchestrators.names}:
@@ -82,8 +79,6 @@ def _awaited(settings: Settings, situation: Situation) -> tuple[str, ...] | None
         execution = orchestrators.open(name)
         turn = execution.advance(feed.events)
         execution.close()
-    finally:
-        logging.disable(logging.NOTSET)
     actions = [action for step in turn.steps for action in step.actions]
     return awaited_events(actions, feed.events)
 

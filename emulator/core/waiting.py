@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from emulator.core.actions import Action, WaitForEvent, WhenAll, WhenAny
 from emulator.core.balance import PartitionLease
@@ -31,6 +31,8 @@ from emulator.core.json_text import loads
 from emulator.core.messages import TaskMessage
 from emulator.core.state import RuntimeState, answered_task
 from emulator.core.status import TERMINAL, RuntimeStatus
+
+E = TypeVar("E", bound=HistoryEvent)
 
 POISON_DEQUEUE_COUNT: Final = 9
 """From this delivery on a message is reported as poison: whoever takes it gives it back."""
@@ -145,22 +147,18 @@ def open_entity_calls(events: Sequence[HistoryEvent]) -> list[EventSent]:
 
 def open_children(events: Sequence[HistoryEvent]) -> list[SubOrchestrationCreated]:
     """Children that have not answered."""
-    answered = RuntimeState(events).answered
-    return [
-        event
-        for event in events
-        if isinstance(event, SubOrchestrationCreated) and event.event_id not in answered
-    ]
+    return _open(events, SubOrchestrationCreated)
 
 
 def open_timers(events: Sequence[HistoryEvent]) -> list[TimerCreated]:
     """Timers that have not fired."""
+    return _open(events, TimerCreated)
+
+
+def _open(events: Sequence[HistoryEvent], kind: type[E]) -> list[E]:
+    """What was started of a kind and is not answered."""
     answered = RuntimeState(events).answered
-    return [
-        event
-        for event in events
-        if isinstance(event, TimerCreated) and event.event_id not in answered
-    ]
+    return [e for e in events if isinstance(e, kind) and e.event_id not in answered]
 
 
 def awaited_events(actions: Sequence[Action], events: Sequence[HistoryEvent]) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ from emulator.core.status import LIVE, TERMINAL, RuntimeStatus
 from emulator.engine import entity_cleanup
 from emulator.engine.clock import Clock, IdSource
 from emulator.engine.completions import Completions
-from emulator.engine.courier import Courier, Sent
+from emulator.engine.courier import Courier
 from emulator.engine.entity_state import read_state
 from emulator.engine.ports import EntityCleanup, EntityRead
 from emulator.errors import (
@@ -228,24 +228,24 @@ class HubClient:
     async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
         """See OrchestrationClient.raise_event."""
         event = EventRaised(timestamp=self._clock.now(), name=name, input=data)
-        await (await self._send(instance_id, event)).hand_over()
+        await self._send(instance_id, event)
 
     async def terminate(self, instance_id: str, reason: str | None) -> None:
         """See OrchestrationClient.terminate."""
         event = ExecutionTerminated(timestamp=self._clock.now(), reason=reason)
-        await (await self._send(instance_id, event)).hand_over()
+        await self._send(instance_id, event)
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """See OrchestrationClient.suspend."""
         await self._require(instance_id, _SUSPENDABLE, "suspend")
         event = ExecutionSuspended(timestamp=self._clock.now(), reason=reason)
-        await (await self._send(instance_id, event)).hand_over()
+        await self._send(instance_id, event)
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """See OrchestrationClient.resume."""
         await self._require(instance_id, frozenset({RuntimeStatus.SUSPENDED}), "resume")
         event = ExecutionResumed(timestamp=self._clock.now(), reason=reason)
-        await (await self._send(instance_id, event)).hand_over()
+        await self._send(instance_id, event)
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
         """See OrchestrationClient.rewind."""
@@ -261,7 +261,7 @@ class HubClient:
             self._hub, InstanceId(instance_id), reason, self._clock.now()
         ):
             self._on_purge(leaf)
-            await (await self._send(leaf, event)).hand_over()
+            await self._send(leaf, event)
 
     async def _require(
         self, instance_id: str, allowed: frozenset[RuntimeStatus], operation: str
@@ -274,17 +274,12 @@ class HubClient:
                 status=str(record.status),
             )
 
-    async def _send(
-        self, instance_id: str, event: HistoryEvent, *, not_before: Instant | None = None
-    ) -> Sent:
+    async def _send(self, instance_id: str, event: HistoryEvent) -> None:
         await self._hub.ensure()
         target = OrchestrationInstance(instance_id=InstanceId(instance_id), execution_id=None)
-        message = TaskMessage(event=event, target=target)
-        return await self._courier.put(
-            OutboundMessage(message=message, not_before=not_before),
-            sender=CLIENT_SENDER,
-            episode=None,
-        )
+        outbound = OutboundMessage(message=TaskMessage(event=event, target=target))
+        sent = await self._courier.put(outbound, sender=CLIENT_SENDER, episode=None)
+        await sent.hand_over()
 
     # --- purge ------------------------------------------------------------------------------------------------
 
@@ -320,9 +315,8 @@ class HubClient:
     ) -> None:
         """See OrchestrationClient.signal_entity."""
         text = client_signal(operation, data, request_id=self._ids.guid())
-        event = EventRaised(timestamp=self._clock.now(), name=REQUEST_EVENT, input=text)
         entity = EntityId(name=entity_name, key=entity_key)
-        await (await self._send(entity.instance_id, event)).hand_over()
+        await self.raise_event(entity.instance_id, REQUEST_EVENT, text)
 
     async def read_entity(self, entity_name: str, entity_key: str) -> EntityRead | None:
         """See OrchestrationClient.read_entity."""
@@ -348,8 +342,7 @@ class HubClient:
 
     async def _release(self, entity: InstanceId, owner: str) -> None:
         text = release_text(owner, entity_cleanup.ORPHANED_LOCK_ID, typed=False)
-        event = EventRaised(timestamp=self._clock.now(), name=RELEASE_EVENT, input=text)
-        await (await self._send(entity, event)).hand_over()
+        await self.raise_event(entity, RELEASE_EVENT, text)
 
 
 def _ignore(instance: InstanceId) -> None:

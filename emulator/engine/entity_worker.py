@@ -34,6 +34,7 @@ from emulator.core.state import remembered
 from emulator.engine.attendant import Attendant, EpisodeResult
 from emulator.engine.clock import Clock, IdSource
 from emulator.engine.orchestration_worker import OrchestrationWorker
+from emulator.engine.parity_log import warn
 from emulator.engine.partition_loop import PartitionLoop
 from emulator.engine.ports import EntityRunner
 from emulator.engine.session import Loaded, Session
@@ -102,7 +103,7 @@ class EntityWorker:
         events = [e for m in messages if isinstance(e := m.message.event, EventRaised)]
         work = receive(state.started, events, now=self._clock.now(), rules=self._rules)
         for text in work.unreadable:
-            _warn(session, Deviation.entity_message_unreadable(text))
+            warn(session.instance, Deviation.entity_message_unreadable(text))
         batch = work.batch(EntityId.of(session.instance))
         try:
             result = await self._runner.run(batch) if batch.operations else None
@@ -111,7 +112,7 @@ class EntityWorker:
             if not self._settings.is_strict:
                 await self._give_again(loop, session, messages, deviation)
                 return
-            _warn(session, deviation)
+            warn(session.instance, deviation)
             result = every_operation_fails(batch, compact(deviation.message))
         await self._commit(loop, session, loaded, work, result, messages)
 
@@ -159,7 +160,7 @@ class EntityWorker:
     ) -> None:
         """Back to the queue, and look there again when they are due."""
         delay_s = max(abandon_delay_s(message.dequeue_count) for message in messages)
-        _warn(session, deviation, f" Here they are run again in {delay_s} s.")
+        warn(session.instance, deviation, f" Here they are run again in {delay_s} s.")
         await self._attendant.abandon(loop, messages)
         asyncio.get_running_loop().call_later(delay_s, loop.wake)
 
@@ -222,16 +223,6 @@ def _named(batch: EntityBatch) -> str:
     named = [f"'{o.name}' ({o.id})" for o in batch.operations[:OPERATIONS_NAMED_MAX]]
     more = len(batch.operations) - len(named)
     return ", ".join(named) + (f" and {more} more" if more else "")
-
-
-def _warn(session: Session, deviation: Deviation, then: str = "") -> None:
-    _log.warning(
-        "%s: %s%s",
-        session.instance,
-        deviation.message,
-        then,
-        extra=fields("parity_warning", rule=str(deviation.rule)),
-    )
 
 
 def _warn_of_discarded(session: Session, loaded: Loaded, discarded: Sequence[InHand]) -> None:

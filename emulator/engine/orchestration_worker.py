@@ -32,6 +32,7 @@ from emulator.core.status import RuntimeStatus
 from emulator.core.versions import is_accepted
 from emulator.engine.attendant import Attendant, EpisodeResult
 from emulator.engine.clock import Clock, IdSource
+from emulator.engine.parity_log import warn
 from emulator.engine.partition_loop import PartitionLoop
 from emulator.engine.ports import OrchestratorExecution, OrchestratorRunner
 from emulator.engine.session import Loaded, Session
@@ -369,9 +370,4 @@ def _tell(execution: Execution, outcome: Closed | Continued) -> None:
         told.append(outcome.deviation)
     started = execution.state.started
     for deviation in told:
-        _log.warning(
-            "%s: %s",
-            started.instance.instance_id if started else "",
-            deviation.message,
-            extra=fields("parity_warning", rule=str(deviation.rule)),
-        )
+        warn(started.instance.instance_id if started else "", deviation)

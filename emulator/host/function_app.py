@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from emulator.host.binding_api import BindingSpec, Direction, TriggerKind
+from emulator.host.binding_api import BindingSpec, Direction, InvocationResult, TriggerKind
 from emulator.host.retry_policy import RetryPolicy
 
 
 def name_order(name: str) -> str:
     """Sort key of function names: ordinal without case, which puts _ behind the letters."""
     return name.upper()
+
+
+class FunctionInvoker(Protocol):
+    """What runs functions (host.invoker.Invoker)."""
+
+    async def invoke(
+        self, function: LoadedFunction, trigger_value: object, *, reason: str = ...
+    ) -> InvocationResult:
+        """Run a function for what started it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ from emulator.core.json_text import loads
 from emulator.errors import InvalidRequestError
 from emulator.host.keys import KeyKind
 from emulator.http.bodies import message_body
+from emulator.http.gate import Keys
 from emulator.http.messages import ApiRequest, ApiResponse, answer, empty
-from emulator.wire.secret_files import HostKeys, Key
+from emulator.wire.secret_files import Key
 
 MASTER_PATH: Final = "_master"
 _HOST_AREAS: Final = {
@@ -22,16 +23,8 @@ _HOST_AREAS: Final = {
 }
 
 
-class KeyFiles(Protocol):
+class KeyFiles(Keys, Protocol):
     """Where keys are kept (host.keys.KeyStore)."""
-
-    async def host(self) -> HostKeys:
-        """Keys of the host."""
-        ...
-
-    async def function(self, name: str) -> tuple[Key, ...]:
-        """Keys of one function."""
-        ...
 
     async def put(
         self, kind: KeyKind, name: str, value: str | None = None, *, function: str = ""
