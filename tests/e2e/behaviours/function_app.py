@@ -45,14 +45,25 @@ def bad(text: str):
     raise ValueError(text)
 
 
-@app.activity_trigger(input_name="arguments")
-def flaky(arguments: list) -> str:
+def flaky_once(arguments: list) -> str:
     """Fails as often as it is told to, for one key."""
     key, failures = arguments
     ONCE[key] = ONCE.get(key, 0) + 1
     if ONCE[key] <= failures:
         raise RuntimeError(f"attempt {ONCE[key]}")
     return f"attempt {ONCE[key]}"
+
+
+@app.activity_trigger(input_name="arguments")
+def flaky(arguments: list) -> str:
+    return flaky_once(arguments)
+
+
+@app.activity_trigger(input_name="arguments")
+async def slowly_flaky(arguments: list) -> str:
+    """Is flaky after all that began with it has long ended."""
+    await asyncio.sleep(1)
+    return flaky_once(arguments)
 
 
 @app.activity_trigger(input_name="nothing")
@@ -587,7 +598,7 @@ def cancels_beside_a_retry(context):
 @app.orchestration_trigger(context_name="context")
 def fails_fast_beside_a_retry(context):
     retry = context.call_activity_with_retry(
-        "flaky", df.RetryOptions(1000, 2), [context.instance_id, 1]
+        "slowly_flaky", df.RetryOptions(1000, 2), [context.instance_id, 1]
     )
     try:
         yield context.task_all([context.call_activity("bad", "one"), retry])
