@@ -20,13 +20,19 @@ from emulator.core.events import (
 )
 from emulator.core.ids import ExecutionId
 from emulator.core.instance import InstanceRecord
-from emulator.core.instant import Instant
+from emulator.core.instant import TICKS_PER_SECOND, Instant
 from emulator.core.messages import TaskMessage
 from emulator.core.state import RuntimeState, answered_task, received_key
 from emulator.core.status import RuntimeStatus
 
 ZOMBIE_DEQUEUE_COUNT: Final = 5
 """An answer for an instance without a start is given up after this many deliveries (OrchestrationSession)."""
+
+ELSEWHERE_DEQUEUE_COUNT: Final = 6
+"""A message for an execution that is not the stored one is given up after so many deliveries, about two minutes."""
+
+CLOCKS_APART: Final = 15 * TICKS_PER_SECOND
+"""How far the clock of a worker may be ahead of the store's."""
 
 START_DEQUEUE_COUNT_MAX: Final = 10
 """A start whose Instances row never appears is deleted at this delivery (OrchestrationSessionManager)."""
@@ -87,12 +93,14 @@ class Judge:
         if self._is_entity:
             verdict = self._judge_for_entity(message)
             return verdict if verdict is not Verdict.ACCEPT else self._once(message.event)
+        if self._state.is_terminal and not is_for_other(message, self._state):
+            return Verdict.DISCARD
         if isinstance(message.event, ExecutionStarted):
             return self._judge_execution_start(message.event)
         if self._started is None:
             return _without_start(arrival)
-        if not _meant(message.target.execution_id, self._started.instance.execution_id):
-            return Verdict.DISCARD
+        if is_for_other(message, self._state):
+            return self._judge_for_other_execution(arrival)
         task_id = answered_task(message.event)
         if task_id is None:
             return self._judge_unasked(arrival)
@@ -104,6 +112,19 @@ class Judge:
             return Verdict.DISCARD
         self._answered.add(task_id)
         return Verdict.ACCEPT
+
+    def _judge_for_other_execution(self, arrival: Arrival) -> Verdict:
+        """Left over from an execution before the stored one, or ahead of one that is about to be stored.
+
+        Messages are sent before their execution is stored. A worker that is held up in between, so that another
+        takes its partition over, may still store it. The real product deletes such messages, and the instance waits
+        for ever.
+        """
+        assert self._started is not None
+        is_later = arrival.inserted_at >= self._started.timestamp - CLOCKS_APART
+        if is_later and arrival.dequeue_count <= ELSEWHERE_DEQUEUE_COUNT:
+            return Verdict.DEFER
+        return Verdict.DISCARD
 
     def _judge_unasked(self, arrival: Arrival) -> Verdict:
         if self._is_early_answer_of_entity(arrival):
@@ -160,6 +181,13 @@ class Judge:
         return Verdict.ACCEPT if accepts else Verdict.DISCARD
 
 
+def is_for_other(message: TaskMessage, state: RuntimeState) -> bool:
+    """Whether a message is for another execution than the stored one."""
+    return state.started is not None and not _meant(
+        message.target.execution_id, state.started.instance.execution_id
+    )
+
+
 def _meant(wanted: ExecutionId | None, current: ExecutionId | None) -> bool:
     return wanted is None or wanted == current
 
@@ -173,19 +201,29 @@ def _without_start(arrival: Arrival) -> Verdict:
 
 
 def judge_start(
-    arrival: Arrival, row: InstanceRecord | None, *, visibility_timeout_ticks: int
+    arrival: Arrival,
+    row: InstanceRecord | None,
+    *,
+    replaces: bool,
+    visibility_timeout_ticks: int,
 ) -> Verdict:
     """Decide on the start of a top-level instance by its Instances row.
 
     The client writes the row after the message: a start without its row is looked at again later, and given up
     when it never appears. One that was terminated before it ran stays so; the real product runs it all the same.
+
+    Args:
+        replaces: the history holds another execution. If the row shows that the start has had its effect, that
+            one has followed it, and the worker died before the row showed that.
     """
     start = arrival.message.event
     if not isinstance(start, ExecutionStarted):
         return Verdict.ACCEPT
     execution_id = (start.instance.execution_id or "").lower()
     if row is not None and (not row.execution_id or row.execution_id.lower() == execution_id):
-        return Verdict.DISCARD if row.status is RuntimeStatus.TERMINATED else Verdict.ACCEPT
+        has_run = replaces and row.status is not RuntimeStatus.PENDING
+        is_over = row.status is RuntimeStatus.TERMINATED
+        return Verdict.DISCARD if has_run or is_over else Verdict.ACCEPT
     if row is not None and row.generation == start.generation:
         pending_before = row.status is RuntimeStatus.PENDING and row.created_at < start.timestamp
         dequeued_at = arrival.next_visible_at - visibility_timeout_ticks

@@ -27,7 +27,7 @@ from emulator.engine.session import Loaded, Session
 from emulator.engine.touches import Touches
 from emulator.errors import DecodeError, EtagMismatchError, PayloadTooLargeError, StorageError
 from emulator.hub.checkpoint import Checkpoint, project, record
-from emulator.hub.history import NO_HISTORY, StoredHistory
+from emulator.hub.history import UNREAD_HISTORY, StoredHistory
 from emulator.hub.message_queue import InHand
 from emulator.hub.task_hub import TaskHub
 from emulator.log import fields, get_logger
@@ -112,6 +112,8 @@ class Attendant:
             await self.abandon(loop, batch)
         finally:
             session.busy = False
+            if session.loaded is not None:
+                session.loaded.is_current = False
             settled = session.take_settled()
             if session.inbox:
                 loop.schedule(session)
@@ -181,9 +183,20 @@ class Attendant:
             return session.loaded
         session.forget()
         is_new = any(in_hand.is_new_instance for in_hand in messages)
-        stored = NO_HISTORY if is_new else await self._hub.history.load(session.instance)
+        stored = UNREAD_HISTORY if is_new else await self._hub.history.load(session.instance)
         session.loaded = self._loaded(stored)
         return session.loaded
+
+    async def is_outdated(self, session: Session, loaded: Loaded) -> bool:
+        """Whether another worker has gone on with what is known here; then it is forgotten.
+
+        To be asked before a message is deleted or given back because of what is known.
+        """
+        if not loaded.is_current:
+            loaded.is_current = await self._hub.history.tag(session.instance) == loaded.etag
+            if not loaded.is_current:
+                session.forget()
+        return not loaded.is_current
 
     def _loaded(self, stored: StoredHistory) -> Loaded:
         return Loaded(Execution(self._settings, stored.events, stored.handled), stored)
@@ -290,6 +303,7 @@ class Attendant:
         loaded.etag = appended.etag
         loaded.blobs = appended.blobs if first == 0 else (*loaded.blobs, *appended.blobs)
         loaded.must_run = False
+        loaded.is_current = True
         await parcel.hand_over()
         if self._must_show(session, loaded, checkpoint, now):
             await project(self._hub, checkpoint, appended, now)

@@ -83,6 +83,9 @@ class EntityWorker:
             await self._orchestrations.work(loop, session, batch)
             return
         accepted, discarded = _judged(loaded, batch)
+        if discarded and await self._attendant.is_outdated(session, loaded):
+            await self._work(loop, session, batch)
+            return
         operations, end = _until_termination(accepted)
         if operations:
             await self._run(loop, session, loaded, operations)

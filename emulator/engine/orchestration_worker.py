@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from emulator.core.episode import (
@@ -28,7 +29,7 @@ from emulator.core.inbox import Arrival, Judge, Verdict, judge_start
 from emulator.core.instant import TICKS_PER_SECOND
 from emulator.core.messages import OutboundMessage
 from emulator.core.state import RuntimeState
-from emulator.core.status import RuntimeStatus
+from emulator.core.status import TERMINAL, RuntimeStatus
 from emulator.core.versions import is_accepted
 from emulator.engine.attendant import Attendant, EpisodeResult
 from emulator.engine.clock import Clock, IdSource
@@ -48,6 +49,16 @@ _ENDS: Final = {
     RuntimeStatus.FAILED: (logging.ERROR, "failed with an error"),
     RuntimeStatus.TERMINATED: (logging.WARNING, "was terminated"),
 }
+
+
+@dataclass
+class _Judged:
+    """What is to become of the messages of a batch, and the execution that takes those that are accepted."""
+
+    execution: Execution
+    accepted: list[InHand] = field(default_factory=list)
+    discarded: list[InHand] = field(default_factory=list)
+    deferred: list[InHand] = field(default_factory=list)
 
 
 class OrchestrationWorker:
@@ -82,34 +93,40 @@ class OrchestrationWorker:
         ordered = batch
         while ordered:
             loaded = await self._attendant.load(session, ordered)
-            part, ordered = _split(loaded, ordered)
-            await self._handle_part(loop, session, loaded, part)
+            part, following = _split(loaded, ordered)
+            judged = await self._judge_all(loaded, part)
+            is_in_doubt = bool(judged.discarded or judged.deferred)
+            if is_in_doubt and await self._attendant.is_outdated(session, loaded):
+                continue
+            await self._handle_part(loop, session, loaded, judged)
+            ordered = following
 
-    async def _handle_part(
-        self, loop: PartitionLoop, session: Session, loaded: Loaded, part: Sequence[InHand]
-    ) -> None:
-        accepted: list[InHand] = []
-        discarded: list[InHand] = []
-        deferred: list[InHand] = []
+    async def _judge_all(self, loaded: Loaded, part: Sequence[InHand]) -> _Judged:
+        judged = _Judged(execution=loaded.execution)
         places = {
-            Verdict.ACCEPT: accepted,
-            Verdict.DISCARD: discarded,
-            Verdict.DEFER: deferred,
+            Verdict.ACCEPT: judged.accepted,
+            Verdict.DISCARD: judged.discarded,
+            Verdict.DEFER: judged.deferred,
         }
-        execution = loaded.execution
-        judge = Judge(execution.state, is_entity=False)
+        judge = Judge(judged.execution.state, is_entity=False)
         for in_hand in part:
-            if execution is loaded.execution and _replaces(loaded, in_hand):
+            if judged.execution is loaded.execution and _replaces(loaded, in_hand):
                 following = Execution(self._settings)
                 judge_of_new = Judge(following.state, is_entity=False)
-                verdict = await self._judge(in_hand, following, judge_of_new)
+                verdict = await self._judge(in_hand, following, judge_of_new, replaces=True)
                 if verdict is Verdict.ACCEPT:
-                    execution, judge = following, judge_of_new
+                    judged.execution, judge = following, judge_of_new
             else:
-                verdict = await self._judge(in_hand, execution, judge)
+                verdict = await self._judge(in_hand, judged.execution, judge)
             places[verdict].append(in_hand)
-        if discarded:
-            await self._look_back(session, loaded, discarded)
+        return judged
+
+    async def _handle_part(
+        self, loop: PartitionLoop, session: Session, loaded: Loaded, judged: _Judged
+    ) -> None:
+        execution, accepted = judged.execution, judged.accepted
+        if judged.discarded:
+            await self._look_back(session, loaded, judged.discarded)
         if accepted and self._is_rejected(execution, accepted):
             await self._attendant.abandon(loop, accepted)
             session.forget()
@@ -117,19 +134,22 @@ class OrchestrationWorker:
             await self._run_episode(loop, session, loaded, execution, accepted)
         elif execution.state.is_terminal or execution.state.started is None:
             session.forget()
-        await self._attendant.discard(loop, discarded)
-        await self._attendant.abandon(loop, deferred)
+        await self._attendant.discard(loop, judged.discarded)
+        await self._attendant.abandon(loop, judged.deferred)
 
-    async def _judge(self, in_hand: InHand, execution: Execution, judge: Judge) -> Verdict:
-        verdict = await self._judge_by_history(in_hand, execution, judge)
+    async def _judge(
+        self, in_hand: InHand, execution: Execution, judge: Judge, *, replaces: bool = False
+    ) -> Verdict:
+        verdict = await self._judge_by_history(in_hand, execution, judge, replaces=replaces)
         if verdict is Verdict.DISCARD and await self._is_ahead_of_start(in_hand, execution.state):
             return Verdict.DEFER
         return verdict
 
     async def _is_ahead_of_start(self, in_hand: InHand, state: RuntimeState) -> bool:
-        """Whether a message for an instance without a live execution is for one whose start is still on its way.
+        """Whether a message for an instance without a live execution is for one that is not known here yet.
 
-        A start can be overtaken: it stays hidden for a while when the process dies that was to handle it.
+        A start can be overtaken: it stays hidden for a while when the process dies that was to handle it. And
+        another worker may have run it since the history was read.
         """
         if not isinstance(
             in_hand.message.event, EventRaised | ExecutionSuspended | ExecutionResumed
@@ -141,30 +161,32 @@ class OrchestrationWorker:
         row = await self._hub.instances.get(instance, payloads=False)
         return (
             row is not None
-            and row.status is RuntimeStatus.PENDING
+            and row.status not in TERMINAL
             and row.execution_id != state.execution_id
         )
 
     async def _judge_by_history(
-        self, in_hand: InHand, execution: Execution, judge: Judge
+        self, in_hand: InHand, execution: Execution, judge: Judge, *, replaces: bool
     ) -> Verdict:
-        if execution.state.is_terminal:
-            return Verdict.DISCARD
         arrival = in_hand.arrival()
+        if execution.state.is_terminal:
+            return judge.judge(arrival)
         event = in_hand.message.event
-        if isinstance(event, ExecutionStarted) and _depends_on_row(event, in_hand):
-            verdict = await self._judge_start(arrival)
+        if isinstance(event, ExecutionStarted) and (
+            replaces or _depends_on_row(event, in_hand)
+        ):
+            verdict = await self._judge_start(arrival, replaces=replaces)
             if verdict is not Verdict.ACCEPT:
                 return verdict
         return judge.judge(arrival)
 
-    async def _judge_start(self, arrival: Arrival) -> Verdict:
+    async def _judge_start(self, arrival: Arrival, *, replaces: bool) -> Verdict:
         """A start counts only if the Instances row agrees that it is the current one."""
         instance = arrival.message.target.instance_id
         row = await self._hub.instances.get(instance, payloads=False)
         timeout = self._hub.settings.control_queue_visibility_timeout
         ticks = int(timeout.total_seconds()) * TICKS_PER_SECOND
-        return judge_start(arrival, row, visibility_timeout_ticks=ticks)
+        return judge_start(arrival, row, replaces=replaces, visibility_timeout_ticks=ticks)
 
     async def _look_back(
         self, session: Session, loaded: Loaded, discarded: Sequence[InHand]

@@ -15,13 +15,25 @@ from emulator.hub.message_queue import InHand
 class Loaded:
     """The instance's history in memory, valid as long as the sentinel's tag is."""
 
-    __slots__ = ("blobs", "custom_status", "etag", "execution", "must_run", "runner", "spilled")
+    __slots__ = (
+        "blobs",
+        "custom_status",
+        "etag",
+        "execution",
+        "is_current",
+        "must_run",
+        "runner",
+        "spilled",
+    )
 
     def __init__(self, execution: Execution, stored: StoredHistory) -> None:
         """Begin with what was loaded."""
         self.execution = execution
         self.etag = stored.etag
         self.blobs = stored.blobs
+        self.is_current = stored.is_read
+        """Whether it was read or committed by the work that is going on now. What is kept from before may have been
+        gone on with elsewhere: a commit would notice that, but nothing may be deleted unprocessed because of it."""
         self.runner: OrchestratorExecution | None = None
         self.must_run = stored.must_run
         self.spilled: Mapping[tuple[int, str], str] | None = stored.spilled

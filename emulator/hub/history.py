@@ -7,7 +7,7 @@ azure-storage-provider.md 4.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from emulator.core.events import HistoryEvent
@@ -53,6 +53,7 @@ class StoredHistory:
         handled: keys of events that earlier executions have received, oldest first (core.state.received_key()).
         must_run: the worker that continued the execution as new died before it had stored all of the new one's
             first decisions: run it, whatever the messages are.
+        is_read: it comes from the table; what a new instance is taken to have does not.
     """
 
     events: tuple[HistoryEvent, ...]
@@ -62,9 +63,12 @@ class StoredHistory:
     spilled: Mapping[tuple[int, str], str]
     handled: tuple[str, ...] = ()
     must_run: bool = False
+    is_read: bool = True
 
 
 NO_HISTORY: Final = StoredHistory(events=(), execution_id=None, etag=None, blobs=(), spilled={})
+UNREAD_HISTORY: Final = replace(NO_HISTORY, is_read=False)
+"""Of an instance that is taken to be new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
