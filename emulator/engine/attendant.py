@@ -31,12 +31,9 @@ from emulator.hub.history import UNREAD_HISTORY, StoredHistory
 from emulator.hub.message_queue import InHand
 from emulator.hub.task_hub import TaskHub
 from emulator.log import fields, get_logger
-from emulator.storage.ports import ETag
 from emulator.wire import instance_row
 
 _log = get_logger(__name__)
-SLOW_COMMIT_S: Final = 5.0
-"""A commit that took longer may have been overtaken by another worker's; far less than a lease lasts."""
 RETRY_DELAY_S: Final = 1.0
 """Pause before a session is tried again after the store failed."""
 
@@ -210,27 +207,32 @@ class Attendant:
             custom_status: finds the one that belongs to the history.
         """
         if loaded.spilled is not None and loaded.execution.state.started is not None:
-            is_right = await mend(
+            tag = await mend(
                 self._hub, session.instance, loaded, custom_status(loaded), self._clock.now()
             )
-            if is_right:
+            if tag is not None:
+                loaded.found_row(tag)
                 loaded.spilled = None
 
-    async def _look_again(
-        self, session: Session, etag: ETag, custom_status: Callable[[Loaded], str | None]
+    async def _reconcile(
+        self,
+        session: Session,
+        loaded: Loaded,
+        custom_status: Callable[[Loaded], str | None],
     ) -> None:
-        """Put right what a commit that came late has done to the Instances row, which no tag guards.
+        """The Instances row is another than the one that was known: compare it with the history as it is stored.
 
-        A process that was stopped between history and row goes on when others have long gone on with the instance.
+        Raises:
+            EtagMismatchError: another worker has gone on with the instance.
         """
-        while True:
-            began = self._clock.monotonic()
-            stored = await self._hub.history.load(session.instance)
-            if stored.etag == etag:
-                return
-            await self.mend(session, self._loaded(stored), custom_status)
-            if self._clock.monotonic() - began <= SLOW_COMMIT_S:
-                raise EtagMismatchError(f"{session.instance!r} has been gone on with meanwhile")
+        loaded.knows_row = False
+        stored = await self._hub.history.load(session.instance)
+        if stored.etag != loaded.etag:
+            raise EtagMismatchError(f"{session.instance!r} has been gone on with meanwhile")
+        found = self._loaded(stored)
+        await self.mend(session, found, custom_status)
+        if found.spilled is None:
+            loaded.found_row(found.row)
 
     async def abandon(self, loop: PartitionLoop, batch: Sequence[InHand]) -> None:
         """Give messages back to the queue, to be seen again after a growing delay."""
@@ -292,8 +294,9 @@ class Attendant:
             before=state.events[:first] if is_whole else (),
             spilled=(loaded.spilled or {}) if is_whole else {},
         )
-        began = self._clock.monotonic()
         now = self._clock.now()
+        if not loaded.knows_row:
+            loaded.found_row(await self._hub.instances.tag(session.instance))
         try:
             appended = await record(self._hub, checkpoint, parcel, now)
         except PayloadTooLargeError as error:
@@ -306,9 +309,11 @@ class Attendant:
         loaded.is_current = True
         await parcel.hand_over()
         if self._must_show(session, loaded, checkpoint, now):
-            await project(self._hub, checkpoint, appended, now)
-            if self._clock.monotonic() - began > SLOW_COMMIT_S:
-                await self._look_again(session, appended.etag, custom_status)
+            tag = await project(self._hub, checkpoint, appended, loaded.row, now)
+            if tag is not None:
+                loaded.found_row(tag)
+            else:
+                await self._reconcile(session, loaded, custom_status)
         loaded.spilled = None
         loaded.custom_status = checkpoint.custom_status
         session.settled.extend(accepted)
@@ -322,7 +327,7 @@ class Attendant:
         is_known = loaded.spilled is None and checkpoint.first > 0
         same_status = checkpoint.custom_status == loaded.custom_status
         if is_known and same_status and not instance_row.shows(checkpoint.events):
-            self._touches.later(session.instance, now)
+            self._touches.later(session.instance, loaded, now)
             return False
         self._touches.forget(session.instance)
         return True

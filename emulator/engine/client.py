@@ -159,8 +159,8 @@ class HubClient:
         if sent.in_hand.payload is not None:
             columns["Input"] = self._hub.payloads.url(sent.in_hand.payload)
         etag = existing.etag if existing is not None else None
-        written = await self._hub.instances.create(start.instance.instance_id, columns, etag=etag)
-        await sent.hand_over(known_row=written, is_new_instance=written and has_drawn_id)
+        row = await self._hub.instances.create(start.instance.instance_id, columns, etag=etag)
+        await sent.hand_over(row=row, is_new_instance=row is not None and has_drawn_id)
 
     async def restart(self, instance_id: str, *, new_id: bool) -> InstanceId:
         """See OrchestrationClient.restart."""

@@ -144,9 +144,9 @@ class Sent:
         self.local = local
         self.recipient = recipient
 
-    async def hand_over(self, *, known_row: bool = False, is_new_instance: bool = False) -> None:
+    async def hand_over(self, *, row: str | None = None, is_new_instance: bool = False) -> None:
         """Give it to its loop, or tell the loop to look into the queue."""
-        self.in_hand.known_row = known_row
+        self.in_hand.row = row
         self.in_hand.is_new_instance = is_new_instance
         if self.local is not None:
             if not self.local.deliver(self.in_hand):

@@ -31,16 +31,19 @@ _COMPARED: Final[Mapping[str, str]] = {
 
 async def mend(
     hub: TaskHub, instance: InstanceId, loaded: Loaded, custom_status: str | None, now: Instant
-) -> bool:
-    """Compare and, if they differ, write the row anew from the history; whether the row is known to be right now.
+) -> str | None:
+    """Compare and, if they differ, write the row anew from the history.
 
     Only if the history is still the one that was loaded, and only over the row that was compared: a process that was
     held up in between must not write what is old by then.
+
+    Returns:
+        Tag of the row if it is known to be right now, else None.
     """
     state = loaded.execution.state
     row = await hub.instances.get(instance, payloads=False)
     if row is not None and _is_of_later_start(row, state):
-        return False
+        return None
     columns = instance_row.checkpoint_columns(
         state.events,
         execution=state.execution_id or ExecutionId(""),
@@ -49,19 +52,20 @@ async def mend(
         now=now,
     )
     if row is not None and not _differs(row, columns):
-        return True
+        return row.etag
     if await hub.history.tag(instance) != loaded.etag:
-        return False
+        return None
     urls = {place: hub.payloads.url(name) for place, name in (loaded.spilled or {}).items()}
     columns.update(instance_row.large_columns(state.events, urls))
-    if not await hub.instances.mend(instance, columns, etag=row.etag if row else None):
-        return False
+    tag = await hub.instances.project(instance, columns, etag=row.etag if row else None)
+    if tag is None:
+        return None
     _log.info(
         "the status of instance %r was behind its history and has been mended",
         instance,
         extra=fields("instance_mended", instance_id=instance),
     )
-    return True
+    return tag
 
 
 def _is_of_later_start(row: InstanceRecord, state: RuntimeState) -> bool:

@@ -25,7 +25,7 @@ from emulator.core.events import (
     ExecutionSuspended,
     ExecutionTerminated,
 )
-from emulator.core.inbox import Arrival, Judge, Verdict, judge_start
+from emulator.core.inbox import Judge, Verdict, judge_start
 from emulator.core.instant import TICKS_PER_SECOND
 from emulator.core.messages import OutboundMessage
 from emulator.core.state import RuntimeState
@@ -159,11 +159,10 @@ class OrchestrationWorker:
             return False
         instance = in_hand.message.target.instance_id
         row = await self._hub.instances.get(instance, payloads=False)
-        return (
-            row is not None
-            and row.status not in TERMINAL
-            and row.execution_id != state.execution_id
-        )
+        if row is None or row.status in TERMINAL or row.execution_id == state.execution_id:
+            return False
+        is_behind = state.started is not None and row.created_at <= state.started.timestamp
+        return row.status is RuntimeStatus.PENDING or not is_behind
 
     async def _judge_by_history(
         self, in_hand: InHand, execution: Execution, judge: Judge, *, replaces: bool
@@ -172,21 +171,22 @@ class OrchestrationWorker:
         if execution.state.is_terminal:
             return judge.judge(arrival)
         event = in_hand.message.event
-        if isinstance(event, ExecutionStarted) and (
-            replaces or _depends_on_row(event, in_hand)
-        ):
-            verdict = await self._judge_start(arrival, replaces=replaces)
+        if isinstance(event, ExecutionStarted) and _depends_on_row(event, in_hand, replaces):
+            verdict = await self._judge_start(in_hand, replaces=replaces)
             if verdict is not Verdict.ACCEPT:
                 return verdict
         return judge.judge(arrival)
 
-    async def _judge_start(self, arrival: Arrival, *, replaces: bool) -> Verdict:
+    async def _judge_start(self, in_hand: InHand, *, replaces: bool) -> Verdict:
         """A start counts only if the Instances row agrees that it is the current one."""
-        instance = arrival.message.target.instance_id
+        instance = in_hand.message.target.instance_id
         row = await self._hub.instances.get(instance, payloads=False)
+        in_hand.row = row.etag if row is not None else None
         timeout = self._hub.settings.control_queue_visibility_timeout
         ticks = int(timeout.total_seconds()) * TICKS_PER_SECOND
-        return judge_start(arrival, row, replaces=replaces, visibility_timeout_ticks=ticks)
+        return judge_start(
+            in_hand.arrival(), row, replaces=replaces, visibility_timeout_ticks=ticks
+        )
 
     async def _look_back(
         self, session: Session, loaded: Loaded, discarded: Sequence[InHand]
@@ -268,6 +268,9 @@ class OrchestrationWorker:
         if is_new:
             loaded.close()
             loaded.execution = execution
+        for in_hand in accepted:
+            if in_hand.row is not None:
+                loaded.found_row(in_hand.row)
         events = [in_hand.message.event for in_hand in accepted]
         before = begin(execution, events, self._clock.now())
         final, closed, outbox = self._decide(loaded, before)
@@ -321,9 +324,14 @@ class OrchestrationWorker:
         return loaded.runner
 
 
-def _depends_on_row(start: ExecutionStarted, in_hand: InHand) -> bool:
-    """Whether the Instances row decides on a start: not if it was written here just now, unless time has passed."""
-    return start.parent is None and (not in_hand.known_row or start.scheduled_start is not None)
+def _depends_on_row(start: ExecutionStarted, in_hand: InHand, replaces: bool) -> bool:
+    """Whether the Instances row decides on a start: not if it was written here just now, unless time has passed.
+
+    Args:
+        replaces: the history holds another execution, which may be older or younger.
+    """
+    is_known = in_hand.row is not None and start.scheduled_start is None and not replaces
+    return start.parent is None and not is_known
 
 
 def _result(

@@ -21,7 +21,9 @@ class Loaded:
         "etag",
         "execution",
         "is_current",
+        "knows_row",
         "must_run",
+        "row",
         "runner",
         "spilled",
     )
@@ -34,6 +36,10 @@ class Loaded:
         self.is_current = stored.is_read
         """Whether it was read or committed by the work that is going on now. What is kept from before may have been
         gone on with elsewhere: a commit would notice that, but nothing may be deleted unprocessed because of it."""
+        self.row: str | None = None
+        """Tag of the Instances row, if `knows_row`; None if there is none. A checkpoint writes the row under it, so
+        that a worker that was held up does not write what is old by then."""
+        self.knows_row = stored.etag is None
         self.runner: OrchestratorExecution | None = None
         self.must_run = stored.must_run
         self.spilled: Mapping[tuple[int, str], str] | None = stored.spilled
@@ -41,6 +47,11 @@ class Loaded:
         a message that comes again may be the sign that a checkpoint has not reached it."""
         self.custom_status: str | None = None
         """What the Instances row shows, once something was committed."""
+
+    def found_row(self, tag: str | None) -> None:
+        """The row has this tag now."""
+        self.row = tag
+        self.knows_row = True
 
     def close(self) -> None:
         """Let go of the user's generator."""

@@ -13,7 +13,8 @@ from typing import Final
 from emulator.core.ids import InstanceId
 from emulator.core.instant import Instant
 from emulator.engine.outage import Outage
-from emulator.errors import NotFoundError, StorageError
+from emulator.engine.session import Loaded
+from emulator.errors import StorageError
 from emulator.hub.task_hub import TaskHub
 from emulator.hub.together import together
 from emulator.wire import instance_row
@@ -30,12 +31,12 @@ class Touches:
         """Nothing is to be written yet."""
         self._hub = hub
         self._outage = outage
-        self._waiting: dict[InstanceId, Instant] = {}
+        self._waiting: dict[InstanceId, tuple[Loaded, Instant]] = {}
         self._some = asyncio.Event()
 
-    def later(self, instance: InstanceId, changed_at: Instant) -> None:
+    def later(self, instance: InstanceId, loaded: Loaded, changed_at: Instant) -> None:
         """An instance has moved on."""
-        self._waiting[instance] = changed_at
+        self._waiting[instance] = (loaded, changed_at)
         self._some.set()
 
     def forget(self, instance: InstanceId) -> None:
@@ -55,12 +56,15 @@ class Touches:
         waiting, self._waiting = self._waiting, {}
         items = list(waiting.items())
         for start in range(0, len(items), AT_ONCE_MAX):
-            await together(self._write(*item) for item in items[start : start + AT_ONCE_MAX])
+            some = items[start : start + AT_ONCE_MAX]
+            await together(self._write(instance, *item) for instance, item in some)
 
-    async def _write(self, instance: InstanceId, changed_at: Instant) -> None:
+    async def _write(self, instance: InstanceId, loaded: Loaded, changed_at: Instant) -> None:
+        columns = instance_row.touched_columns(changed_at)
         try:
-            await self._hub.instances.merge(instance, instance_row.touched_columns(changed_at))
-        except NotFoundError:
-            return  # it was purged
+            tag = await self._hub.instances.project(instance, columns, etag=loaded.row)
         except StorageError as error:
             self._outage.failed("writing times of instances", error)
+            return
+        if tag is not None:  # else it was purged, or whoever wrote it knows better
+            loaded.found_row(tag)

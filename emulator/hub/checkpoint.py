@@ -84,15 +84,25 @@ async def record(hub: TaskHub, checkpoint: Checkpoint, outbox: Outbox, now: Inst
     )
 
 
-async def project(hub: TaskHub, checkpoint: Checkpoint, appended: Appended, now: Instant) -> None:
+async def project(
+    hub: TaskHub, checkpoint: Checkpoint, appended: Appended, row: str | None, now: Instant
+) -> str | None:
     """Steps 3 and 4: show what was recorded.
+
+    Args:
+        row: tag of the Instances row as it was before the episode; None if there was none.
+
+    Returns:
+        The row's new tag; None if it is another now. A worker that was held up must not write what is old by then.
 
     Raises:
         TransientStorageError: the row may be behind; it is mended when the messages come again.
     """
-    await hub.instances.project(checkpoint.instance, _projection(hub, checkpoint, appended, now))
+    columns = _projection(hub, checkpoint, appended, now)
+    tag = await hub.instances.project(checkpoint.instance, columns, etag=row)
     for blob in checkpoint.replaced_blobs:
         await hub.payloads.delete(blob)
+    return tag
 
 
 def _projection(

@@ -112,7 +112,13 @@ class HistoryTable:
         rows = rows[: next(others, len(rows))]
         is_whole = sentinel is None or sentinel.columns.get("IsCheckpointComplete") is not False
         end, must_run = _end(rows, is_whole=is_whole)
-        events = [await self._event(instance, row) for row in rows[:end]]
+        etag = sentinel.etag if sentinel else None
+        try:
+            events = [await self._event(instance, row) for row in rows[:end]]
+        except DecodeError:
+            if await self.tag(instance) == etag:
+                raise
+            return await self.load(instance)  # replaced meanwhile, and its payloads deleted
         names = {
             (place, column): name
             for place, row in enumerate(rows)
@@ -121,7 +127,7 @@ class HistoryTable:
         return StoredHistory(
             events=tuple(events),
             execution_id=ExecutionId(str(execution)) if execution else None,
-            etag=sentinel.etag if sentinel else None,
+            etag=etag,
             blobs=tuple(names.values()),
             spilled=names,
             handled=history_row.handled(sentinel.columns) if sentinel else (),

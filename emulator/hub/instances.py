@@ -7,6 +7,7 @@ azure-storage-provider.md 5.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from emulator.core.ids import InstanceId
@@ -77,6 +78,12 @@ class InstanceTable:
         self._fetch_large = fetch_large
         self._unique = unique
 
+    async def tag(self, instance: InstanceId) -> ETag | None:
+        """The tag of a row as it is now; None if there is none."""
+        where = Condition("PartitionKey", Comparison.EQ, escape(instance))
+        page = await self._tables.query(self.name, where, select=["ExecutionId"], top=1)
+        return page.rows[0].etag if page.rows else None
+
     async def get(self, instance: InstanceId, *, payloads: bool = True) -> InstanceRecord | None:
         """Read one row; None if there is none. Without payloads, the input is not read at all."""
         select = None if payloads else [column for column in COLUMNS if column != "Input"]
@@ -88,44 +95,36 @@ class InstanceTable:
 
     async def create(
         self, instance: InstanceId, columns: Mapping[str, Value], *, etag: str | None
-    ) -> bool:
+    ) -> ETag | None:
         """Write the row of a new instance, over the one that was read before if there was one.
 
         Returns:
-            False if someone else wrote it meanwhile: that row stands.
+            Its tag; None if someone else wrote it meanwhile: that row stands.
         """
         key = RowKey(partition=escape(instance), row="")
         written = await self._spill(key.partition, columns)
         kind = WriteKind.INSERT if etag is None else WriteKind.REPLACE
-        write = Write(kind=kind, key=key, columns=written, etag=ETag(etag) if etag else ANY)
-        try:
-            await self._tables.write(self.name, write)
-        except (ConflictError, EtagMismatchError):
-            return False
-        return True
+        return await self._write_over(Write(kind=kind, key=key, columns=written), etag)
 
-    async def project(self, instance: InstanceId, columns: Mapping[str, Value]) -> None:
-        """Insert or merge columns, whatever is there: the projection of a checkpoint."""
-        key = RowKey(partition=escape(instance), row="")
-        write = Write(kind=WriteKind.UPSERT_MERGE, key=key, columns=columns)
-        await self._tables.write(self.name, write)
-
-    async def mend(
+    async def project(
         self, instance: InstanceId, columns: Mapping[str, Value], *, etag: str | None
-    ) -> bool:
-        """Merge columns into the row as it was read, or insert it if there was none.
+    ) -> ETag | None:
+        """Merge columns into the row as it is known, or insert it if there was none.
 
         Returns:
-            False if someone else wrote it meanwhile: that row stands.
+            Its new tag; None if someone else wrote it meanwhile: that row stands.
         """
         key = RowKey(partition=escape(instance), row="")
         kind = WriteKind.INSERT if etag is None else WriteKind.MERGE
-        write = Write(kind=kind, key=key, columns=columns, etag=ETag(etag) if etag else ANY)
+        return await self._write_over(Write(kind=kind, key=key, columns=columns), etag)
+
+    async def _write_over(self, write: Write, etag: str | None) -> ETag | None:
         try:
-            await self._tables.write(self.name, write)
+            return await self._tables.write(
+                self.name, replace(write, etag=ETag(etag) if etag else ANY)
+            )
         except (ConflictError, EtagMismatchError, NotFoundError):
-            return False
-        return True
+            return None
 
     async def merge(self, instance: InstanceId, columns: Mapping[str, Value]) -> None:
         """Merge columns into the row that is there.

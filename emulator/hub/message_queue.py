@@ -48,12 +48,12 @@ class InHand:
         "envelope",
         "inserted_at",
         "is_new_instance",
-        "known_row",
         "message_id",
         "next_visible_at",
         "payload",
         "pop_receipt",
         "queue",
+        "row",
     )
 
     def __init__(
@@ -64,13 +64,8 @@ class InHand:
         *,
         inserted_at: Instant,
         dequeue_count: int,
-        known_row: bool = False,
     ) -> None:
-        """Hold a message that was put or received.
-
-        Args:
-            known_row: it is a start whose Instances row this process has written itself.
-        """
+        """Hold a message that was put or received."""
         self.queue = queue
         self.message_id = handle.message_id
         self.pop_receipt = handle.pop_receipt
@@ -78,7 +73,8 @@ class InHand:
         self.envelope = envelope
         self.inserted_at = inserted_at
         self.dequeue_count = dequeue_count
-        self.known_row = known_row
+        self.row: str | None = None
+        """Tag of the Instances row that belongs to this start, as it was written or read by this process."""
         self.payload: str | None = None
         """Blob that this process has laid the message in, since it is too large for the queue."""
         self.is_new_instance = False

@@ -8,6 +8,7 @@ import pytest
 
 from emulator.core.events import (
     EventRaised,
+    ExecutionCompleted,
     ExecutionStarted,
     ExecutionSuspended,
     GenericEvent,
@@ -20,9 +21,19 @@ from emulator.core.events import (
     TimerFired,
 )
 from emulator.core.ids import ExecutionId, InstanceId
-from emulator.core.inbox import Arrival, Judge, Verdict
+from emulator.core.inbox import (
+    CLOCKS_APART,
+    ELSEWHERE_DEQUEUE_COUNT,
+    Arrival,
+    Judge,
+    Verdict,
+    judge_start,
+)
+from emulator.core.instance import InstanceRecord
+from emulator.core.instant import TICKS_PER_SECOND, Instant
 from emulator.core.messages import TaskMessage
 from emulator.core.state import REMEMBERED_MAX, RuntimeState, received_key, remembered
+from emulator.core.status import RuntimeStatus
 from tests.support.clocks import BEGINNING
 
 TARGET = OrchestrationInstance(instance_id=InstanceId("i"), execution_id=ExecutionId("e"))
@@ -104,3 +115,61 @@ def test_an_answer_that_a_rewind_has_taken_back_does_not_count_again() -> None:
     rewound = GenericEvent(timestamp=LATER, data=None)
     assert verdicts((*START, rewound), answer) == [Verdict.DISCARD]
     assert verdicts(START, answer) == [Verdict.ACCEPT]
+
+
+OTHER = TaskMessage(
+    event=TaskCompleted(timestamp=LATER, task_scheduled_id=0, result="1"),
+    target=replace(TARGET, execution_id=ExecutionId("another")),
+)
+LONG_AFTER = BEGINNING.__class__(BEGINNING + CLOCKS_APART)
+LONG_BEFORE = BEGINNING.__class__(BEGINNING - CLOCKS_APART - 1)
+ENDED = ExecutionCompleted(
+    timestamp=BEGINNING, event_id=2, status=RuntimeStatus.COMPLETED, result="1"
+)
+
+
+@pytest.mark.parametrize("history", [START, (*START, ENDED)], ids=["running", "ended"])
+@pytest.mark.parametrize(
+    ("inserted_at", "dequeue_count", "verdict"),
+    [
+        (LONG_AFTER, 1, Verdict.DEFER),
+        (LONG_AFTER, ELSEWHERE_DEQUEUE_COUNT, Verdict.DEFER),
+        (LONG_AFTER, ELSEWHERE_DEQUEUE_COUNT + 1, Verdict.DISCARD),
+        (LONG_BEFORE, 1, Verdict.DISCARD),
+    ],
+)
+def test_a_message_for_an_execution_that_may_yet_be_stored_is_kept_for_a_while(
+    history: tuple[HistoryEvent, ...], inserted_at: Instant, dequeue_count: int, verdict: Verdict
+) -> None:
+    found = replace(
+        arrival(OTHER.event), message=OTHER, inserted_at=inserted_at, dequeue_count=dequeue_count
+    )
+    assert Judge(RuntimeState(history), is_entity=False).judge(found) is verdict
+
+
+@pytest.mark.parametrize(
+    ("status", "replaces", "verdict"),
+    [
+        (RuntimeStatus.PENDING, False, Verdict.ACCEPT),
+        (RuntimeStatus.PENDING, True, Verdict.ACCEPT),
+        (RuntimeStatus.RUNNING, False, Verdict.ACCEPT),
+        (RuntimeStatus.RUNNING, True, Verdict.DISCARD),
+        (RuntimeStatus.TERMINATED, False, Verdict.DISCARD),
+    ],
+)
+def test_a_start_that_has_had_its_effect_does_not_begin_again(
+    status: RuntimeStatus, replaces: bool, verdict: Verdict
+) -> None:
+    row = InstanceRecord(
+        instance_id=TARGET.instance_id,
+        name="f",
+        status=status,
+        created_at=BEGINNING,
+        last_updated_at=BEGINNING,
+        version=None,
+        execution_id=TARGET.execution_id,
+    )
+    found = judge_start(
+        arrival(START[1]), row, replaces=replaces, visibility_timeout_ticks=TICKS_PER_SECOND
+    )
+    assert found is verdict

@@ -998,7 +998,8 @@ PARITY = (
     Scenario(
         name="failure-caught-beside-a-retry",
         orchestrator="fails_fast_beside_a_retry",
-        rows="ES TS#0(bad) TS#1(slowly_flaky) | TF>0 TS#2(echo) | TC>2 | TF>1 TM#3 | FI>3 TS#4(slowly_flaky) | TC>4 EC#5(Completed)",
+        rows="ES TS#0(bad) TS#1(flaky_later) | TF>0 TS#2(echo) | TC>2 | TF>1 TM#3 "
+        "| FI>3 TS#4(flaky_later) | TC>4 EC#5(Completed)",
         output="next",
         lasts=3,
         warns="other-ids",

@@ -60,7 +60,7 @@ def flaky(arguments: list) -> str:
 
 
 @app.activity_trigger(input_name="arguments")
-async def slowly_flaky(arguments: list) -> str:
+async def flaky_later(arguments: list) -> str:
     """Is flaky after all that began with it has long ended."""
     await asyncio.sleep(1)
     return flaky_once(arguments)
@@ -598,7 +598,7 @@ def cancels_beside_a_retry(context):
 @app.orchestration_trigger(context_name="context")
 def fails_fast_beside_a_retry(context):
     retry = context.call_activity_with_retry(
-        "slowly_flaky", df.RetryOptions(1000, 2), [context.instance_id, 1]
+        "flaky_later", df.RetryOptions(1000, 2), [context.instance_id, 1]
     )
     try:
         yield context.task_all([context.call_activity("bad", "one"), retry])
