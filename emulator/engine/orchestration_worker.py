@@ -56,9 +56,9 @@ class _Judged:
     """What is to become of the messages of a batch, and the execution that takes those that are accepted."""
 
     execution: Execution
-    accepted: list[InHand] = field(default_factory=list)
-    discarded: list[InHand] = field(default_factory=list)
-    deferred: list[InHand] = field(default_factory=list)
+    accepted: list[InHand] = field(default_factory=list[InHand])
+    discarded: list[InHand] = field(default_factory=list[InHand])
+    deferred: list[InHand] = field(default_factory=list[InHand])
 
 
 class OrchestrationWorker:

@@ -27,7 +27,8 @@ class Scenario:
         lasts: virtual seconds from the start to the end of the last episode; None if they do not matter.
         looks_at: when to look at an instance that is not to end.
         is_long: more real time than a test on a server may take.
-        warns: the rule by which the real product would do something else, if it would.
+        warns: the rules by which the real product would do something else, in the order of the warnings, with a blank
+            between them.
         any_order: the rows of concurrent tasks may come in another order on a server.
     """
 
@@ -1002,7 +1003,7 @@ PARITY = (
         "| FI>3 TS#4(flaky_later) | TC>4 EC#5(Completed)",
         output="next",
         lasts=3,
-        warns="other-ids",
+        warns="starts-later other-ids",
         any_order=True,
     ),
 )

@@ -240,7 +240,8 @@ class Replay:
             ):
                 if status[member] is not None:
                     columns[column] = json.dumps(status[member], ensure_ascii=False)
-            await table.project(status["instanceId"], columns)
+            instance = status["instanceId"]
+            await table.project(instance, columns, etag=await table.tag(instance))
 
     async def _edit(self, rest: str) -> None:
         instance, _, columns = rest.partition(" ")
