@@ -6,27 +6,28 @@ Exit codes: 0 done or stopped on request, 1 an error, 2 a wrong flag, setting or
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
 import sys
 import threading
 import warnings
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from emulator import config
-from emulator.commands import doctor, func, hub, instances, keys, mirror, why
-from emulator.commands.run_once import check_run, read_run, run_until
-from emulator.commands.store import execute
+from emulator.commands.endings import execute
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 THREAD_END_S: Final = 0.05
 """How long a thread may take to notice that nothing is left to do."""
 
-app = typer.Typer(
+_app = typer.Typer(
     name="durable",
     help="Runs Durable Functions apps on this machine, on the storage layout of the real provider.",
     no_args_is_help=True,
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 
 
-@app.callback(invoke_without_command=True)
+@_app.callback(invoke_without_command=True)
 def root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and end.", is_eager=True)
@@ -49,11 +50,22 @@ def root(
         raise typer.Exit
 
 
-for _group in (mirror.app, instances.app, why.app, keys.app, hub.app, doctor.app, func.app):
-    app.add_typer(_group)
+def commands(words: Sequence[str]) -> typer.Typer:
+    """The commands among which `words` choose. `start` must be quick, so it does not load the others."""
+    if list(words[:1]) != ["start"]:
+        _add_others()
+    return _app
 
 
-@app.command()
+@cache
+def _add_others() -> None:
+    from emulator.commands import doctor, func, hub, instances, keys, mirror, why
+
+    for group in (mirror.app, instances.app, why.app, keys.app, hub.app, doctor.app, func.app):
+        _app.add_typer(group)
+
+
+@_app.command()
 def start(  # noqa: PLR0913 - each argument is an option of the command line
     app_folder: Annotated[
         Path, typer.Argument(metavar="APP", help="Folder of the function app.")
@@ -133,10 +145,13 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
 async def _serve(
     folder: Path, flags: config.Flags, run_name: str | None, run_input: str | None
 ) -> None:
-    run = read_run(run_name, run_input)
+    # Nearly all that is made until the host is up stays, so that looking for garbage among it is time lost.
+    gc.disable()
+    from emulator.commands.run_once import check_run, read_run, run_until
     from emulator.compose import running_host
     from emulator.console import configure_logging, describe, exposure_warning
 
+    run = read_run(run_name, run_input)
     environment = config.process_environment()
     settings = config.load(folder, flags, environment)
     configure_logging(verbose=flags.verbose, levels=settings.log_levels)
@@ -151,6 +166,8 @@ async def _serve(
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, _on_signal, stop, loop)
     async with running_host(settings, environment=environment, say=_say) as host:
+        gc.freeze()
+        gc.enable()
         config.tell_port(settings, host.server.port)
         for warning in (*host.app.warnings, *host.routes.warnings):
             _say(f"Warning: {warning}")
@@ -196,7 +213,7 @@ def _say(text: str) -> None:
 def main() -> None:
     """Entry point."""
     try:
-        app()
+        commands(sys.argv[1:])()
     except SystemExit as end:
         _leave_threads(end)
         raise

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from bindings.activity_trigger import Activities
@@ -64,7 +63,9 @@ _log = get_logger(__name__)
 
 
 def product_version() -> str:
-    """This distribution's version."""
+    """This distribution's version. Looking it up takes longer than all else that it stands beside."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("durable-functions-emulator")
     except PackageNotFoundError:
@@ -577,12 +578,12 @@ def _server(
         is_ready=lambda: engine.is_ready and parts.listeners.are_up,
         uptime_ms=uptime_ms,
         background=background,
-        who=Who(host_id=settings.host_id, version=product_version()),
+        who=Who(host_id=settings.host_id, version=product_version),
         keys=KeyRoutes(keys),
     )
     functions = HttpFunctions(routes, parts.invoker, HttpValues())
     gate = Gate(keys) if settings.http.enable_auth else None
-    return HttpServer(settings.http, management, functions, admin, gate, version=product_version())
+    return HttpServer(settings.http, management, functions, admin, gate, version=product_version)
 
 
 def key_store(settings: Settings, storage: Storage, clock: Clock, ids: IdSource) -> KeyStore:

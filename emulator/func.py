@@ -16,8 +16,8 @@ from typing import Final
 import typer
 
 from emulator import config
-from emulator.cli import app as commands
-from emulator.commands.output import FAILED, MISUSED
+from emulator.cli import commands
+from emulator.commands.endings import FAILED, MISUSED
 from emulator.errors import ConfigError
 
 CORE_TOOLS_VERSION: Final = "4.14.0"
@@ -221,7 +221,7 @@ def use_environment(root: Path, active: str | None) -> None:
 def _durable(words: list[str]) -> int:
     """Run one of our own commands; every error is 1."""
     try:
-        commands(words, prog_name="func")
+        commands(words)(words, prog_name="func")
     except SystemExit as end:
         return FAILED if end.code == MISUSED else int(end.code or 0)
     return 0

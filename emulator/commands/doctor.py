@@ -15,7 +15,8 @@ from rich.text import Text
 
 from emulator import config
 from emulator.commands.diagnosis import SDK, WORKER_PACKAGE, Check, Facts, Level, diagnose
-from emulator.commands.output import FAILED, Output, fail, table
+from emulator.commands.endings import FAILED, fail
+from emulator.commands.output import Output, table
 from emulator.commands.store import (
     Needs,
     Target,

@@ -12,7 +12,8 @@ from rich.live import Live
 from rich.text import Text
 
 from emulator.commands.arguments import instant, statuses
-from emulator.commands.output import FAILED, age, fail, second, shortened, status_text, table
+from emulator.commands.endings import FAILED, fail
+from emulator.commands.output import age, second, shortened, status_text, table
 from emulator.commands.store import OpenHub, on_hub
 from emulator.core.events import HistoryEvent
 from emulator.core.instance import InstanceQuery, InstanceRecord

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Final, NoReturn
+from typing import Final
 
 import typer
 from rich.console import Console, RenderableType
@@ -16,11 +15,6 @@ from rich.text import Text
 
 from emulator.core.instant import Instant
 from emulator.core.json_text import compact, indented
-
-DONE: Final = 0
-FAILED: Final = 1
-MISUSED: Final = 2
-"""Exit codes: an error of the command; a wrong flag, setting or file."""
 
 WIDTH_WITHOUT_TERMINAL: Final = 200
 STATUS_COLOURS: Final = {
@@ -33,14 +27,6 @@ STATUS_COLOURS: Final = {
     "Pending": "yellow",
     "Suspended": "yellow",
 }
-
-
-def fail(text: str, code: int) -> NoReturn:
-    """End the program with a message on standard error."""
-    if text:
-        sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
-    raise typer.Exit(code)
 
 
 class Output:

@@ -7,7 +7,6 @@ in a queue that nobody reads is lost.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import logging
@@ -22,7 +21,8 @@ from typing import Annotated, Any, Concatenate, Final, ParamSpec, cast
 import typer
 
 from emulator import config
-from emulator.commands.output import FAILED, MISUSED, Output, fail
+from emulator.commands.endings import execute
+from emulator.commands.output import Output
 from emulator.core.entity_messages import is_entity_id
 from emulator.core.instance import InstanceRecord
 from emulator.engine.client import HubClient
@@ -206,18 +206,6 @@ def _command(
     shown.__signature__ = inspect.Signature([*own, *common])
     shown.__annotations__ = {p.name: p.annotation for p in (*own, *common)}
     return command
-
-
-def execute(work: Coroutine[Any, Any, None]) -> None:
-    """Run a command's work; what goes wrong becomes a message and an exit code."""
-    try:
-        asyncio.run(work)
-    except ConfigError as error:
-        fail(str(error), MISUSED)
-    except EmulatorError as error:
-        fail(str(error), FAILED)
-    except KeyboardInterrupt:
-        fail("", 130)
 
 
 def load_settings(target: Target) -> Settings:

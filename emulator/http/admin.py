@@ -35,7 +35,7 @@ class Who:
     """What a host says of itself: the app's host id, and the version of this program."""
 
     host_id: str
-    version: str
+    version: Callable[[], str]
 
 
 class AdminApi:
@@ -108,8 +108,8 @@ class AdminApi:
         return {
             "id": self._who.host_id,
             "state": "Running" if self._is_ready() else "Starting",
-            "version": self._who.version,
-            "versionDetails": self._who.version,
+            "version": self._who.version(),
+            "versionDetails": self._who.version(),
             "platformVersion": "",
             "processUptime": self._uptime_ms(),
             "functionAppContentEditingState": "NotAllowed",

@@ -102,7 +102,7 @@ class HttpServer:
         admin: AdminApi,
         gate: Gate | None = None,
         *,
-        version: str,
+        version: Callable[[], str],
     ) -> None:
         """Nothing listens before start().
 
@@ -299,7 +299,7 @@ class HttpServer:
     ) -> web.Response:
         api = _api_request(request, await self._read(request), rest, prefix, is_rpc=is_rpc)
         if api.method == "GET" and api.path == openapi.FILE:
-            return _response(answer(200, openapi.document(self._version, prefix)))
+            return _response(answer(200, openapi.document(self._version(), prefix)))
         return _response(await self._management.handle(api))
 
     async def _call(

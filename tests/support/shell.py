@@ -11,7 +11,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from emulator.cli import app
+from emulator.cli import commands
 from tests.support.hosts import Place, isolated
 
 
@@ -57,7 +57,7 @@ class Shell:
 
 def run(arguments: list[str], environment: Mapping[str, str], folder: Path) -> Said:
     with isolated(folder):
-        result = CliRunner().invoke(app, arguments, env=dict(environment))
+        result = CliRunner().invoke(commands(arguments), arguments, env=dict(environment))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Said(result.exit_code, result.stdout, result.stderr)
