@@ -569,6 +569,7 @@ def _server(
             code=parts.urls.code,
             zone=settings.http.time_zone,
             use_forwarded_host=settings.http.use_forwarded_host,
+            is_of_2018=parts.app.uses_2018_names,
         )
     )
     admin = AdminApi(

@@ -11,6 +11,7 @@ from emulator.core.lenient_json import LenientJsonError, parse_first
 from emulator.engine.ports import OrchestrationClient
 from emulator.errors import InvalidRequestError
 from emulator.http.bodies import entity_object, message_body, stored_value
+from emulator.http.dialect import TODAY
 from emulator.http.instances import page_of, page_size, token_of
 from emulator.http.messages import ApiRequest, ApiResponse, answer, empty
 from emulator.http.queries import bound
@@ -54,7 +55,9 @@ class EntityRoutes:
             prefix=f"@{name}@" if name else "@",
             fetch_input=fetch_state,
         )
-        page = await client.query(where, top=page_size(request), continuation=token_of(request))
+        page = await client.query(
+            where, top=page_size(request, TODAY.page_rows), continuation=token_of(request)
+        )
         items = [
             entity_object(record, _state(record) if fetch_state else None)
             for record in page.records

@@ -13,7 +13,6 @@ from emulator.http.messages import ApiRequest, ApiResponse, answer, empty
 from emulator.http.queries import bound
 from emulator.http.surface import Route, RouteKey, Surface
 
-PAGE_SIZE: Final = 100
 TOKEN_HEADER: Final = "x-ms-continuation-token"
 
 
@@ -40,9 +39,9 @@ class InstanceRoutes:
         if record is None:
             return empty(404)
         status = LIVE_CODES[record.status]
-        wants_error = request.query.flag("returnInternalServerErrorOnFailure", default=False)
-        if record.status is RuntimeStatus.FAILED and wants_error:
-            status = 500
+        if record.status is RuntimeStatus.FAILED:
+            wants_error = request.query.flag("returnInternalServerErrorOnFailure", default=False)
+            status = 500 if wants_error else self._surface.dialect(request).failed_status
         headers = {"Location": request.url, "Retry-After": "5"} if status == 202 else {}
         body = await status_body(request, client, record, self._surface.zone)
         return answer(status, body, headers)
@@ -62,9 +61,15 @@ class InstanceRoutes:
             prefix=query.given("instanceIdPrefix"),
             fetch_input=query.flag("showInput", default=True),
         )
-        page = await client.query(where, top=page_size(request), continuation=token_of(request))
-        items = [status_object(record, show_input=True) for record in page.records]
-        return page_of(request, items, page.continuation)
+        rows = page_size(request, self._surface.dialect(request).page_rows)
+        token = token_of(request)
+        items: list[dict[str, object]] = []
+        while True:
+            page = await client.query(where, top=rows, continuation=token)
+            items.extend(status_object(record, show_input=True) for record in page.records)
+            token = page.continuation
+            if rows is not None or token is None:
+                return page_of(request, items, token)
 
     async def _purge(
         self, request: ApiRequest, client: OrchestrationClient, segments: list[str]
@@ -121,10 +126,12 @@ async def status_body(
 # --- pages --------------------------------------------------------------------------------------------------------
 
 
-def page_size(request: ApiRequest) -> int:
-    """How many rows a page may have."""
+def page_size(request: ApiRequest, usual: int | None) -> int | None:
+    """How many rows a page may have; None for all that there are."""
     top = request.query.number("top")
-    return PAGE_SIZE if top is None else top
+    if top is None or (usual is None and top <= 0):
+        return usual
+    return top
 
 
 def token_of(request: ApiRequest) -> str | None:

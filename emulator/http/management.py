@@ -7,6 +7,7 @@ and entities. Source: reference http-api.md 1.1 and 1.3; where versions differ, 
 from __future__ import annotations
 
 from emulator.engine.ports import OrchestrationClient
+from emulator.http.bodies import message_body
 from emulator.http.entities import EntityRoutes
 from emulator.http.instances import InstanceRoutes
 from emulator.http.messages import ApiRequest, ApiResponse, empty
@@ -38,7 +39,7 @@ class ManagementApi:
         """Answer a request; errors become answers too."""
         route = self._find(request)
         if route is None:
-            return empty(404)
+            return self._unknown(request)
         try:
             return await route(request, self._surface.client(request), request.segments)
         except Exception as error:  # noqa: BLE001 - every failure is an answer
@@ -52,6 +53,13 @@ class ManagementApi:
                     extra=fields("request_failed", path=request.path),
                 )
             return response
+
+    def _unknown(self, request: ApiRequest) -> ApiResponse:
+        text = self._surface.dialect(request).unknown_operation
+        segments = request.segments
+        if text is None or len(segments) < 2 or segments[0].lower() != "instances":
+            return empty(404)
+        return ApiResponse(status=400, body=message_body(text))
 
     def _find(self, request: ApiRequest) -> Route | None:
         """The route of a path: by its first segment, or by the operation on an instance. Literals have no case."""

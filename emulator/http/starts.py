@@ -138,7 +138,9 @@ class StartRoutes:
     ) -> ApiResponse:
         """202 with the links of an instance, which need not exist (CreateCheckStatusResponse)."""
         links = self._surface.links(request, client).management(
-            instance_id, rewind=False, failure_flag=failure_flag
+            instance_id,
+            rewind=self._surface.dialect(request).links_rewind,
+            failure_flag=failure_flag,
         )
         return answer(202, links, check_status_headers(links))
 

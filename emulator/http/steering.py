@@ -28,26 +28,28 @@ class SteeringRoutes:
     def routes(self) -> dict[RouteKey, Route]:
         """What this area answers."""
         return {
-            ("POST", 4, "raiseevent"): _raise_event,
+            ("POST", 4, "raiseevent"): self._raise_event,
             ("POST", 3, "terminate"): _terminate,
             ("POST", 3, "suspend"): _suspend,
             ("POST", 3, "resume"): _resume,
             ("POST", 3, "rewind"): _rewind,
         }
 
-
-async def _raise_event(
-    request: ApiRequest, client: OrchestrationClient, segments: list[str]
-) -> ApiResponse:
-    """Send an event; its content is the first JSON value of the body, written anew."""
-    gone = _not_live(await client.get(segments[1]))
-    if gone is not None:
-        return gone
-    if not request.is_json:
-        text = "Only application/json request content is supported"
-        return ApiResponse(status=400, body=message_body(text))
-    await client.raise_event(segments[1], segments[3], compact(parse_first(request.text).value))
-    return empty(202)
+    async def _raise_event(
+        self, request: ApiRequest, client: OrchestrationClient, segments: list[str]
+    ) -> ApiResponse:
+        """Send an event; its content is the first JSON value of the body, written anew."""
+        gone = _not_live(await client.get(segments[1]))
+        if gone is not None:
+            return gone
+        if not request.is_json:
+            text = "Only application/json request content is supported"
+            return ApiResponse(status=400, body=message_body(text))
+        text = request.text
+        if not text.strip() and self._surface.dialect(request).takes_empty_events:
+            text = "null"
+        await client.raise_event(segments[1], segments[3], compact(parse_first(text).value))
+        return empty(202)
 
 
 async def _terminate(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 from emulator.engine.ports import ClientProvider, OrchestrationClient
+from emulator.http.dialect import OF_2018, TODAY, Dialect
 from emulator.http.messages import ApiRequest, ApiResponse
-from emulator.http.urls import Links, forwarded_origin
+from emulator.http.urls import ADMIN, Links, forwarded_origin
 
 Route = Callable[[ApiRequest, OrchestrationClient, list[str]], Awaitable[ApiResponse]]
 """Answers a request; gets the client that its query names, and the segments of its path."""
@@ -25,6 +26,7 @@ class Surface:
         connection: name of the app's own connection, for links.
         code: gives the system key for links, if keys are enforced.
         zone: the host's time zone, for times without one.
+        is_of_2018: the app binds with the names of 2018, and was written against the API of that time.
     """
 
     clients: ClientProvider
@@ -32,6 +34,12 @@ class Surface:
     code: Callable[[], str | None]
     zone: tzinfo
     use_forwarded_host: bool = False
+    is_of_2018: bool = False
+
+    def dialect(self, request: ApiRequest) -> Dialect:
+        """How a request is answered where releases differ."""
+        is_old = self.is_of_2018 and request.prefix == ADMIN and not request.is_rpc
+        return OF_2018 if is_old else TODAY
 
     def client(self, request: ApiRequest) -> OrchestrationClient:
         """The client of the hub and connection that a request names, or the app's own.

@@ -276,7 +276,7 @@ async def _(stage: Stage) -> None:
 @shows("Failed: The instance failed with an error. The output includes the failure details.")
 async def _(stage: Stage) -> None:
     instance_id = await _failed_approvals(stage)
-    await _expect_of(stage, instance_id, 200, "Failed")
+    await _expect_of(stage, instance_id, 500, "Failed")
     output = (await stage.host.status(instance_id))["output"]
     assert "Activity function 'SaveApprovals' failed:  FileNotFoundError" in output
 
