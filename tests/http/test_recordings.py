@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from azurite import Azurite
 from emulator import config
 from emulator.engine.clock import SystemIds
 from emulator.settings import ManagementUrls, OverridableStates, Settings
@@ -16,9 +18,12 @@ from emulator.storage.sqlite import SqliteStorage
 from tests import vectors
 from tests.http.recordings import HOST, RECORDINGS, answered_otherwise, replaced_in
 from tests.http.replay import ShiftedClock, golden_app, replaying
+from tests.support import azurite as azurite_support
+from tests.support.stores import azure_storage
 
 
-def settings_for(file: str) -> Settings:
+def settings_for(file: str, connection: str = "UseDevelopmentStorage=true") -> Settings:
+    """Of the host that answered a file; `connection` is what the other connection of its app leads to."""
     read = config.load(golden_app(), config.Flags(storage="memory", port=0), {})
     recording = RECORDINGS[file]
     converted: dict[str, Any] = {
@@ -32,16 +37,14 @@ def settings_for(file: str) -> Settings:
         read,
         hub=replace(read.hub, **hub),
         http=replace(read.http, port=0, rpc_port=0, website_hostname=HOST, **http),
-        app=replace(
-            read.app, values={**read.app.values, "OtherConn": "UseDevelopmentStorage=true"}
-        ),
+        app=replace(read.app, values={**read.app.values, "OtherConn": connection}),
     )
 
 
-def make_store(kind: str, folder: Path, clock: ShiftedClock) -> Storage:
-    if kind == "memory":
-        return MemoryStorage(clock, SystemIds())
-    return SqliteStorage(folder / "store.db", clock, SystemIds())
+@pytest.fixture
+def empty_account() -> Iterator[Azurite]:
+    """An Azurite for one file: hubs are named in what was recorded."""
+    yield from azurite_support.running()
 
 
 @pytest.mark.slow
@@ -51,10 +54,31 @@ async def test_every_exchange_is_answered_as_recorded(
     file: str, store: str, tmp_path: Path
 ) -> None:
     clock = ShiftedClock()
-    storage = make_store(store, tmp_path, clock)
+    await check(
+        file,
+        settings_for(file),
+        MemoryStorage(clock, SystemIds())
+        if store == "memory"
+        else SqliteStorage(tmp_path / "store.db", clock, SystemIds()),
+        clock,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.azurite
+@pytest.mark.parametrize("file", sorted(RECORDINGS), ids="azurite-{}".format)
+async def test_every_exchange_is_answered_as_recorded_on_azurite(
+    file: str, empty_account: Azurite
+) -> None:
+    connection = empty_account.connection_string
+    await check(file, settings_for(file, connection), azure_storage(connection), ShiftedClock())
+
+
+async def check(file: str, settings: Settings, storage: Storage, clock: ShiftedClock) -> None:
+    """Send every exchange of a file to a host on a store, and compare the answers."""
     otherwise = answered_otherwise(file)
     async with replaying(
-        settings_for(file), RECORDINGS[file], storage, clock, replaced_in(file), otherwise
+        settings, RECORDINGS[file], storage, clock, replaced_in(file), otherwise
     ) as replay:
         found = await replay.run(vectors.http(file))
     unexplained = [m for m in found if m.name not in otherwise]
