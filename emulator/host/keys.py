@@ -16,6 +16,7 @@ from typing import Final
 from emulator.engine.clock import Clock, IdSource
 from emulator.errors import ConflictError, EtagMismatchError, InvalidRequestError
 from emulator.settings import Settings
+from emulator.storage.pages import all_blobs
 from emulator.storage.ports import BlobPort, ETag
 from emulator.wire.secret_files import (
     CONTAINER,
@@ -119,8 +120,7 @@ class KeyStore:
         """Keys of all functions that have any, by name."""
         found: list[FunctionKeys] = []
         prefix = f"{self._host}/"
-        page = await self._blobs.list_blobs(CONTAINER, prefix=prefix)
-        for blob in page.names:
+        async for blob, _ in all_blobs(self._blobs, CONTAINER, prefix=prefix):
             file = blob.removeprefix(prefix)
             if file != HOST_FILE and file.endswith(".json"):
                 keys, _ = await self._load_function(file)
@@ -137,14 +137,8 @@ class KeyStore:
             function: whose key it is, for KeyKind.FUNCTION.
         """
         key = Key(name=name, value=value or new_value(self._ids))
-        known: list[bool] = []
-
-        def change(keys: tuple[Key, ...]) -> tuple[Key, ...]:
-            known.append(any(_same(other.name, name) for other in keys))
-            return (*(other for other in keys if not _same(other.name, name)), key)
-
-        await self._change(kind, change, function)
-        return key, not known[-1]
+        was_known = await self._replace(kind, name, (key,), function)
+        return key, not was_known
 
     async def delete(self, kind: KeyKind, name: str, *, function: str = "") -> bool:
         """Delete a key; False if there was none.
@@ -154,11 +148,16 @@ class KeyStore:
         """
         if kind is KeyKind.MASTER:
             raise InvalidRequestError("the master key cannot be deleted; renew it")
+        return await self._replace(kind, name, (), function)
+
+    async def _replace(self, kind: KeyKind, name: str, by: tuple[Key, ...], function: str) -> bool:
+        """Put keys in the place of the one with a name; whether there was one."""
         known: list[bool] = []
 
         def change(keys: tuple[Key, ...]) -> tuple[Key, ...]:
-            known.append(any(_same(other.name, name) for other in keys))
-            return tuple(other for other in keys if not _same(other.name, name))
+            others = tuple(other for other in keys if not _same(other.name, name))
+            known.append(len(others) < len(keys))
+            return (*others, *by)
 
         await self._change(kind, change, function)
         return known[-1]

@@ -14,6 +14,7 @@ from emulator.settings import AppSettings, HubSettings, Settings
 from emulator.testing.port_suite import Account
 from emulator.wire.secret_files import CONTAINER
 from tests.support.clocks import ManualClock
+from tests.support.stores import memory_account
 
 HOST = f"host-{uuid4().hex[:16]}"
 
@@ -138,3 +139,13 @@ def test_the_name_under_which_a_host_keeps_keys(
     settings = Settings(app=AppSettings(root=Path(), values=values))
     settings = replace(settings, hub=HubSettings(hub_name="MyHub", app_name=app_name))
     assert host_id(settings) == expected
+
+
+async def test_keys_are_found_on_every_page_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.storage.memory_blobs.BLOBS_PER_PAGE_MAX", 2)
+    async with memory_account() as account:
+        keys = store(account)
+        names = ["alpha", "beta", "delta", "gamma", "zeta"]
+        for name in names:
+            await keys.put(KeyKind.FUNCTION, "mine", function=name)
+        assert [found.function for found in await keys.functions()] == names
