@@ -42,6 +42,7 @@ from emulator.http.functions import HttpFunctions, RouteTable, build_routes
 from emulator.http.gate import Gate
 from emulator.http.key_routes import KeyRoutes
 from emulator.http.management import ManagementApi
+from emulator.http.readiness import Readiness
 from emulator.http.surface import Surface
 from emulator.http.urls import ADMIN, WEBHOOKS, Links, public_origin
 from emulator.hub.task_hub import TaskHub
@@ -562,6 +563,11 @@ def _server(
     def uptime_ms() -> int:
         return timedelta(seconds=clock.monotonic() - began) // timedelta(milliseconds=1)
 
+    async def until_ready() -> None:
+        await engine.partitions.ready.wait()
+        await parts.listeners.up.wait()
+
+    readiness = Readiness(lambda: engine.is_ready and parts.listeners.up.is_set(), until_ready)
     management = ManagementApi(
         Surface(
             clients=parts.clients,
@@ -576,7 +582,7 @@ def _server(
         parts.app,
         routes,
         parts.invoker,
-        is_ready=lambda: engine.is_ready and parts.listeners.are_up,
+        readiness=readiness,
         uptime_ms=uptime_ms,
         background=background,
         who=Who(host_id=settings.host_id, version=product_version),
@@ -584,7 +590,15 @@ def _server(
     )
     functions = HttpFunctions(routes, parts.invoker, HttpValues())
     gate = Gate(keys) if settings.http.enable_auth else None
-    return HttpServer(settings.http, management, functions, admin, gate, version=product_version)
+    return HttpServer(
+        settings.http,
+        management,
+        functions,
+        admin,
+        gate,
+        readiness=readiness,
+        version=product_version,
+    )
 
 
 def key_store(settings: Settings, storage: Storage, clock: Clock, ids: IdSource) -> KeyStore:

@@ -15,6 +15,7 @@ from emulator.host.function_app import FunctionApp, FunctionSpec, name_order
 from emulator.http.functions import REASON, InvokerLike, RouteTable
 from emulator.http.key_routes import KeyRoutes
 from emulator.http.messages import ApiRequest, ApiResponse, answer, empty
+from emulator.http.readiness import Readiness
 
 HOME: Final = (
     "<!DOCTYPE html><html><head><title>Your Functions 4.0 app is up and running</title></head>"
@@ -47,17 +48,13 @@ class AdminApi:
         table: RouteTable,
         invoker: InvokerLike,
         *,
-        is_ready: Callable[[], bool],
+        readiness: Readiness,
         uptime_ms: Callable[[], int],
         background: Background,
         who: Who,
         keys: KeyRoutes,
     ) -> None:
-        """Serve one app.
-
-        Args:
-            is_ready: whether leases and listeners are up.
-        """
+        """Serve one app."""
         self._app = app
         enabled = (function.spec for function in app.functions)
         self._specs = sorted((*enabled, *app.disabled), key=lambda spec: name_order(spec.name))
@@ -65,7 +62,7 @@ class AdminApi:
         self._routes = {r.function.name: r for r in table.routes}
         self._failures = {f.name.lower(): f.message for f in (*app.failures, *table.failures)}
         self._invoker = invoker
-        self._is_ready = is_ready
+        self._readiness = readiness
         self._uptime_ms = uptime_ms
         self._background = background
         self._who = who
@@ -107,7 +104,7 @@ class AdminApi:
     def _status(self) -> dict[str, object]:
         return {
             "id": self._who.host_id,
-            "state": "Running" if self._is_ready() else "Starting",
+            "state": "Running" if self._readiness.is_ready() else "Starting",
             "version": self._who.version(),
             "versionDetails": self._who.version(),
             "platformVersion": "",

@@ -20,6 +20,7 @@ from emulator.http.management import ManagementApi
 from emulator.http.messages import ApiRequest, ApiResponse, answer
 from emulator.http.problems import too_short
 from emulator.http.queries import Query
+from emulator.http.readiness import Readiness
 from emulator.http.urls import ADMIN, RPC, WEBHOOKS
 from emulator.log import fields, get_logger
 from emulator.settings import HttpSettings
@@ -102,15 +103,18 @@ class HttpServer:
         admin: AdminApi,
         gate: Gate | None = None,
         *,
+        readiness: Readiness,
         version: Callable[[], str],
     ) -> None:
         """Nothing listens before start().
 
         Args:
+            readiness: of the host; until then only its own endpoints answer.
             version: of this program.
             gate: enforces keys; without one everything is open.
         """
         self._gate = gate
+        self._readiness = readiness
         self._version = version
         self._settings = settings
         self._management = management
@@ -221,7 +225,7 @@ class HttpServer:
             if lowered == prefix.lower() or lowered.startswith(f"{prefix.lower()}/"):
                 if request.method not in _WEBHOOK_METHODS:
                     return web.Response(status=404)
-                refused = await self._refusal(request, Level.SYSTEM)
+                refused = await self._barred(request, Level.SYSTEM)
                 if refused is not None:
                     return refused
                 return await self._manage(request, path[len(prefix) :], prefix)
@@ -239,7 +243,7 @@ class HttpServer:
         if found is not None:
             trigger = found[0].function
             level = level_of(trigger.spec.trigger.text("authLevel"))
-            refused = await self._refusal(request, level, trigger.name)
+            refused = await self._barred(request, level, trigger.name)
             return await self._call(request, *found) if refused is None else refused
         if path in ("", "/") and request.method == "GET":
             return self._home()
@@ -254,6 +258,15 @@ class HttpServer:
         query = Query(_raw_query(request))
         status = await self._gate.refusal(level, headers, query, function=function)
         return None if status is None else web.Response(status=status)
+
+    async def _barred(
+        self, request: web.Request, level: Level, function: str = ""
+    ) -> web.Response | None:
+        """Refuse who has no key; hold the others until the host is ready."""
+        refused = await self._refusal(request, level, function)
+        if refused is None and not await self._readiness.reached():
+            return web.Response(status=503, text=Readiness.refusal())
+        return refused
 
     def _home(self) -> web.Response:
         if not self._settings.has_home_page:

@@ -60,11 +60,10 @@ class Listeners:
         self._ids = ids
         self._work = Work()
         self._not_up = {f.name for kind in self._kinds() for f in app.of_kind(kind)}
-
-    @property
-    def are_up(self) -> bool:
-        """Whether every listener has its store and looks out, or has said why it never will."""
-        return not self._not_up
+        self.up = asyncio.Event()
+        """Every listener has its store and looks out, or has said why it never will."""
+        if not self._not_up:
+            self.up.set()
 
     def _kinds(self) -> dict[TriggerKind, Callable[[LoadedFunction], Awaitable[None]]]:
         return {
@@ -72,6 +71,11 @@ class Listeners:
             TriggerKind.QUEUE: self._queue,
             TriggerKind.BLOB: self._blob,
         }
+
+    def _is_up(self, name: str) -> None:
+        self._not_up.discard(name)
+        if not self._not_up:
+            self.up.set()
 
     async def run(self) -> None:
         """Listen for all functions until cancelled; then what runs may end for a while, and the rest is given back.
@@ -96,7 +100,7 @@ class Listeners:
             try:
                 await listen(function)
             except ConfigError as error:
-                self._not_up.discard(function.name)
+                self._is_up(function.name)
                 _log.error(
                     "The listener for function '%s' was unable to start: %s",
                     function.name,
@@ -156,7 +160,7 @@ class Listeners:
 
     def _around(self, function: LoadedFunction, storage: Storage) -> Surroundings:
         """What a listener has once its store is open; it is up from here on."""
-        self._not_up.discard(function.name)
+        self._is_up(function.name)
         return Surroundings(
             invoker=self._invoker,
             host_id=self._settings.host_id,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from emulator.storage.ports import Storage
+from emulator.stores import Stores
 from tests.support.apps import v2_app
 from tests.support.hosts import HostHere, Place, eventually, hosting
 
@@ -172,3 +173,55 @@ async def test_a_host_is_starting_until_its_listeners_are_up(
             return await state() == "Running"
 
         await eventually(is_running, "the host is running")
+
+
+HELD = """
+@app.route(route="here")
+def here(req): return "here"
+"""
+ADDRESSES = (
+    "/api/here",
+    "/runtime/webhooks/durabletask/instances",
+    "/admin/extensions/DurableTaskExtension/instances",
+)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """The stores of triggers do not answer before this is set."""
+    event = asyncio.Event()
+    whole = Stores.open
+
+    async def held(self: Stores, connection: str | None) -> Storage:
+        await event.wait()
+        return await whole(self, connection)
+
+    monkeypatch.setattr(Stores, "open", held)
+    return event
+
+
+async def test_requests_are_held_until_the_host_is_ready(
+    tmp_path: Path, memory: Place, opened: asyncio.Event
+) -> None:
+    async with hosting(v2_app(tmp_path, HELD + TICKS), memory) as host:
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(host.get(address)) for address in ADDRESSES]
+            assert (await host.get("/admin/host/status")).json["state"] == "Starting"
+            assert not any(task.done() for task in asked)
+            opened.set()
+        assert [task.result().status for task in asked] == [200, 200, 200]
+
+
+async def test_requests_are_not_held_for_ever(
+    tmp_path: Path, memory: Place, opened: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emulator.http.readiness.HOLD_S", 0.05)
+    async with hosting(v2_app(tmp_path, HELD + TICKS), memory) as host:
+        for address in ADDRESSES:
+            reply = await host.get(address)
+            assert reply.status == 503
+            assert reply.text.startswith("Function host is not running.\n")
+            assert "/admin/host/status" in reply.text
+        assert (await host.get("/admin/host/ping")).status == 200
+        opened.set()
+        assert (await host.get("/api/here")).text == "here"
