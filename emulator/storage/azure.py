@@ -23,7 +23,7 @@ from emulator.errors import ConfigError, StorageError, TransientStorageError
 from emulator.settings import StorageSettings
 from emulator.storage.azure_blobs import AzureBlobs
 from emulator.storage.azure_connection import Account, read_account
-from emulator.storage.azure_errors import mapped
+from emulator.storage.azure_errors import mapped, status_of
 from emulator.storage.azure_queues import AzureQueues
 from emulator.storage.azure_rest import CountingConnector, RestService
 from emulator.storage.azure_rest_queues import QUEUE_HEADERS, RestQueues
@@ -245,7 +245,8 @@ def _opened(value: T | None) -> T:
 
 
 def _cause(error: Exception) -> str:
-    if isinstance(error, ConfigError):
+    refused = error.__cause__ is not None and status_of(error.__cause__) in (401, 403)
+    if refused or isinstance(error, ConfigError):
         return f"it refuses the credential ({error}). Check the key or signature in the connection string"
     return (
         f"{error}. Is it running? For Azurite: `python -m azurite`, or leave out --no-azurite so that it is started; "

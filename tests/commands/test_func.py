@@ -2,19 +2,25 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from azurite import Ports
+from azurite import Azurite, Ports
+from emulator import config
+from emulator.compose import make_storage
+from emulator.engine.clock import SystemClock, SystemIds
 from emulator.errors import ConfigError
 from emulator.func import main, read_start, use_environment
 from tests.commands.conftest import WAITING_APP
+from tests.conftest import store_params
 from tests.support.hosts import HostProcess, Place, calling, eventually, new_place
 from tests.support.shell import Shell
 
@@ -91,14 +97,15 @@ def app(tmp_path: Path) -> Path:
     return Path(shutil.copytree(WAITING_APP, tmp_path / "app", ignore=ignored))
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return new_place("sqlite", tmp_path, lambda: pytest.fail("no server is needed"))
+@pytest.fixture(params=store_params(("sqlite", "azurite")))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return new_place(request.param, tmp_path, lambda: request.getfixturevalue("azurite"))
 
 
 def environment(place: Place) -> dict[str, str]:
-    """As a harness gives it: no store is named."""
-    return {k: v for k, v in place.environment.items() if k != "VIRTUAL_ENV"}
+    """As a harness gives it: no store is named, or the server's connection string."""
+    found = {k: v for k, v in place.environment.items() if k != "VIRTUAL_ENV"}
+    return {**found, "AzureWebJobsStorage": place.storage} if place.kind == "azurite" else found
 
 
 def begun(command: list[str], folder: Path, place: Place, log: Path) -> subprocess.Popen[bytes]:
@@ -168,6 +175,54 @@ async def test_doctor_on_a_sound_app(place: Place):
     found = {check["topic"]: check for check in checks if check["level"] != "ok"}
     assert "no host works on it" in found.pop("messages")["text"]
     assert not set(found) - {"ports", "python"}, found
+
+
+async def test_doctor_tells_of_messages_that_nobody_can_read(place: Place):
+    shell = Shell(WAITING_APP, place)
+    await shell.says("start-new", "--function-name", "greeting")
+    queue = f"{place.hub.lower()}-control-00"
+    settings = config.load(WAITING_APP, config.Flags(storage=place.storage), place.environment)
+    storage = make_storage(settings.storage, SystemClock(), SystemIds())
+    await storage.open()
+    try:
+        await storage.queues.put(queue, "bm90IGEgbWVzc2FnZQ==", visibility_timeout_s=0)
+    finally:
+        await storage.close()
+    checks = await shell.json("doctor", code=1)
+    (junk,) = [check for check in checks if "cannot be read" in check["text"]]
+    assert queue in junk["text"]
+    assert "it stays in the queue until it is deleted" in junk["cure"]
+
+
+NOBODY = "127.0.0.1:1"
+
+
+@pytest.mark.azurite
+@pytest.mark.parametrize(
+    ("change", "problem", "cure"),
+    [
+        (
+            lambda text: re.sub(r"127\.0\.0\.1:\d+", NOBODY, text),
+            NOBODY,
+            "--storage, or correct the connection setting",
+        ),
+        (
+            lambda text: re.sub("AccountKey=[^;]+", "AccountKey=d3Jvbmc=", text),
+            "it refuses the credential",
+            "--storage, or correct the connection setting",
+        ),
+    ],
+    ids=["nobody listens", "wrong key"],
+)
+async def test_doctor_on_a_server_that_cannot_be_used(
+    azurite: Azurite, change: Callable[[str], str], problem: str, cure: str
+):
+    place = Place("azurite", change(azurite.connection_string), "DoctorHub")
+    checks = (await Shell(WAITING_APP, place).says("doctor", "--json", code=1)).json
+    (found,) = [check for check in checks if check["topic"] == "store"]
+    assert found["level"] == "error"
+    assert problem in found["text"], found
+    assert cure in found["cure"]
 
 
 async def test_doctor_on_a_folder_without_an_app(tmp_path: Path, place: Place):
