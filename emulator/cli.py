@@ -5,27 +5,17 @@ Exit codes: 0 done or stopped on request, 1 an error, 2 a wrong flag, setting or
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import logging
-import os
-import signal
 import sys
-import threading
-import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from emulator import config
 from emulator.commands.endings import execute
-
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-THREAD_END_S: Final = 0.05
-"""How long a thread may take to notice that nothing is left to do."""
+from emulator.commands.threads import leaving_threads
 
 _app = typer.Typer(
     name="durable",
@@ -112,6 +102,12 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
             help="warn or strict: tell where Azure would do something else, or fail such an instance."
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Run this many processes that share the port and the work."
+        ),
+    ] = 1,
     run: Annotated[
         str | None,
         typer.Option(
@@ -139,96 +135,17 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
         enable_auth=enable_auth,
         functions=tuple(filter(None, (functions or "").split(","))) if functions else None,
     )
-    execute(_serve(app_folder, flags, run, input))
+    if workers == 1:
+        from emulator.commands.serve import serve
 
+        execute(serve(app_folder, flags, run, input))
+    else:
+        from emulator.commands.workers import supervise
 
-async def _serve(
-    folder: Path, flags: config.Flags, run_name: str | None, run_input: str | None
-) -> None:
-    # Nearly all that is made until the host is up stays, so that looking for garbage among it is time lost.
-    gc.disable()
-    from emulator.commands.run_once import check_run, read_run, run_until
-    from emulator.compose import running_host
-    from emulator.console import configure_logging, describe, exposure_warning
-
-    run = read_run(run_name, run_input)
-    environment = config.process_environment()
-    settings = config.load(folder, flags, environment)
-    configure_logging(verbose=flags.verbose, levels=settings.log_levels)
-    # The SDK says so of every event that comes before the orchestrator waits for it, which is nothing to worry about.
-    warnings.filterwarnings("ignore", message="Potential duplicate Task completion")
-    config.apply_environment(settings)
-    os.chdir(settings.app.root)
-    for notice in settings.notices:
-        _say(notice)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, _on_signal, stop, loop)
-    async with running_host(settings, environment=environment, say=_say) as host:
-        gc.freeze()
-        gc.enable()
-        config.tell_port(settings, host.server.port)
-        for warning in (*host.app.warnings, *host.routes.warnings):
-            _say(f"Warning: {warning}")
-        for failure in (*host.app.failures, *host.routes.failures):
-            _say(failure.message)
-        if run is not None:
-            check_run(run, host)
-        _say("Worker process started and initialized.")
-        _say(describe(host))
-        _say(f"Host lock lease acquired by instance ID '{settings.hub.worker_id}'.")
-        exposure = exposure_warning(settings.http)
-        if exposure is not None:
-            _warn(exposure)
-        _say(f"Ready on http://{settings.http.address}:{host.server.port}. Press Ctrl-C to stop.")
-        if run is not None:
-            await run_until(stop, run, host, _say)
-        await stop.wait()
-        _say("Stopping: running work may end, everything else is given back.")
-    _say("Stopped.")
-
-
-def _on_signal(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
-    """The first signal drains; a second one, of either kind, ends at once."""
-    stop.set()
-    for number in STOP_SIGNALS:
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)
-
-
-def _warn(text: str) -> None:
-    """Say something that cannot be missed, on both streams: one of them may go to a file."""
-    for stream in (sys.stdout, sys.stderr):
-        colour, plain = ("\x1b[1;37;41m", "\x1b[0m") if stream.isatty() else ("", "")
-        stream.write(f"\n{colour}{text}{plain}\n\n")
-        stream.flush()
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+        execute(supervise(app_folder, flags, run, input, workers))
 
 
 def main() -> None:
     """Entry point."""
-    try:
+    with leaving_threads():
         commands(sys.argv[1:])()
-    except SystemExit as end:
-        _leave_threads(end)
-        raise
-
-
-def _leave_threads(end: SystemExit) -> None:
-    """End the process although user code still runs in threads: the interpreter would wait for them for ever.
-
-    What they were doing has been given back, and is done again by whoever comes next.
-    """
-    others = [t for t in threading.enumerate() if t is not threading.main_thread()]
-    for thread in others:
-        thread.join(THREAD_END_S)
-    if any(thread.is_alive() and not thread.daemon for thread in others):
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(end.code if isinstance(end.code, int) else 0)

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from socket import socket
 from typing import Any
 
 from bindings.activity_trigger import Activities
@@ -263,10 +264,12 @@ async def running_host(
     storage: Storage | None = None,
     clock: Clock | None = None,
     ids: IdSource | None = None,
+    sockets: Sequence[socket] = (),
 ) -> AsyncGenerator[Host]:
     """A host from readiness to drained stop.
 
     Args:
+        sockets: of the public listener, bound already and shared with other processes.
         storage: an adapter in place of the one that the settings choose.
 
     Raises:
@@ -283,7 +286,7 @@ async def running_host(
         await storage.open()
         stack.push_async_callback(storage.close)
         parts = _parts(settings, storage, clock, ids, stack)
-        host, background = await _listening(parts, stack)
+        host, background = await _listening(parts, stack, sockets)
         group = await stack.enter_async_context(_supervised())
         background.group = group
         await stack.enter_async_context(_running(parts, group))
@@ -418,7 +421,9 @@ def _parts(
     )
 
 
-async def _listening(parts: Parts, stack: AsyncExitStack) -> tuple[Host, _Background]:
+async def _listening(
+    parts: Parts, stack: AsyncExitStack, sockets: Sequence[socket]
+) -> tuple[Host, _Background]:
     """Open the listeners of an app; the stack closes them."""
     routes = build_routes(parts.app, parts.settings.http.route_prefix)
     background = _Background()
@@ -429,7 +434,7 @@ async def _listening(parts: Parts, stack: AsyncExitStack) -> tuple[Host, _Backgr
     server = _server(parts, routes, background, keys)
     await server.start_rpc()
     stack.push_async_callback(server.stop)
-    await server.start()
+    await server.start(sockets)
     parts.urls.rpc_base_url = server.rpc_base_url
     parts.urls.port = server.port
     host = Host(

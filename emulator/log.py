@@ -12,6 +12,7 @@ EVENTS: Final = frozenset(
         "host_started",
         "host_stopping",
         "host_stopped",
+        "worker_ended",
         "function_loaded",
         "function_failed",
         "function_executing",

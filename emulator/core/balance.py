@@ -64,6 +64,8 @@ class Pass:
     """Queues that this worker must stop reading at once: the row names someone else."""
     waiting: bool
     """Whether the next pass should come soon: something is draining or about to become ours."""
+    is_shared: bool
+    """Whether other workers own partitions, or are about to."""
 
 
 def plan(
@@ -98,7 +100,12 @@ def plan(
         (lease.owner == worker and lease.is_draining) or lease.next_owner == worker
         for lease in after
     )
-    return Pass(changes=tuple(changes), lost=frozenset(lost), waiting=waiting)
+    return Pass(
+        changes=tuple(changes),
+        lost=frozenset(lost),
+        waiting=waiting,
+        is_shared=any({lease.owner, lease.next_owner} - {None, worker} for lease in after),
+    )
 
 
 def _change(

@@ -8,8 +8,9 @@ the partition then takes it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 from emulator.core.entity_messages import delivery_time, is_entity_id
@@ -73,6 +74,8 @@ class Courier:
         self._numbers = MessageNumbers()
         self._partitions: dict[int, Recipient] = {}
         self._activities: Recipient | None = None
+        self.tell_others: Callable[[str], None] = _nobody
+        """Told the name of a queue in which a message was left that another process may take now."""
 
     def add_partition(self, index: int, recipient: Recipient) -> None:
         """Messages of this partition may be handed over from now on."""
@@ -115,7 +118,13 @@ class Courier:
         in_hand = await queue.put(
             envelope, now, visibility_timeout_s=self._invisible_s(delay, local)
         )
-        return Sent(in_hand=in_hand, local=local, recipient=recipient)
+        left = queue.name if local is None and not delay else None
+        return Sent(
+            in_hand=in_hand,
+            local=local,
+            recipient=recipient,
+            tell_others=partial(self.tell_others, left) if left is not None else None,
+        )
 
     def _route(self, outbound: OutboundMessage) -> tuple[MessageQueue, Recipient | None]:
         if isinstance(outbound.message.event, TaskScheduled):
@@ -134,25 +143,34 @@ class Courier:
 class Sent:
     """A message that was put, and who gets it in memory."""
 
-    __slots__ = ("in_hand", "local", "recipient")
+    __slots__ = ("in_hand", "local", "recipient", "tell_others")
 
     def __init__(
-        self, *, in_hand: InHand, local: Recipient | None, recipient: Recipient | None
+        self,
+        *,
+        in_hand: InHand,
+        local: Recipient | None,
+        recipient: Recipient | None,
+        tell_others: Callable[[], None] | None,
     ) -> None:
-        """Remember both."""
+        """Remember all of it."""
         self.in_hand = in_hand
         self.local = local
         self.recipient = recipient
+        self.tell_others = tell_others
 
     async def hand_over(self, *, row: str | None = None, is_new_instance: bool = False) -> None:
-        """Give it to its loop, or tell the loop to look into the queue."""
+        """Give it to its loop, or tell whoever may take it to look into the queue."""
         self.in_hand.row = row
         self.in_hand.is_new_instance = is_new_instance
         if self.local is not None:
             if not self.local.deliver(self.in_hand):
                 await self.local.refuse(self.in_hand)
-        elif self.recipient is not None:
+            return
+        if self.recipient is not None:
             self.recipient.wake()
+        if self.tell_others is not None:
+            self.tell_others()
 
 
 class Parcel:
@@ -184,6 +202,10 @@ class Parcel:
 
     async def _put(self, outbound: OutboundMessage) -> Sent:
         return await self._courier.put(outbound, sender=self._sender, episode=self._episode)
+
+
+def _nobody(queue: str) -> None:
+    """This process shares its hub with no other that it could tell."""
 
 
 def due_at(in_hand: InHand) -> Instant | None:

@@ -54,7 +54,13 @@ class Engine:
         self._ready: asyncio.Queue[tuple[PartitionLoop, Session]] = asyncio.Queue()
         self._ready_entities: asyncio.Queue[tuple[PartitionLoop, Session]] = asyncio.Queue()
         self._activities = ActivityWorker(
-            hub, runners.activities, self.courier, clock=clock, ids=ids, outage=self._outage
+            hub,
+            runners.activities,
+            self.courier,
+            clock=clock,
+            ids=ids,
+            outage=self._outage,
+            is_shared=lambda: self.partitions.is_shared,
         )
         completions = Completions()
         self._touches = Touches(hub, self._outage)
@@ -96,6 +102,14 @@ class Engine:
     def is_ready(self) -> bool:
         """Whether at least one partition is read here, or another worker has them all."""
         return self.partitions.ready.is_set()
+
+    def wake(self, queue: str) -> None:
+        """Another process has put something into a queue: look there if it is read here."""
+        if queue == self._hub.work_items.name:
+            self._activities.wake()
+        for loop in self.partitions.owned:
+            if loop.queue.name == queue:
+                loop.wake()
 
     async def run(self, started: asyncio.Event | None = None) -> None:
         """Work until cancelled, then drain: give partitions and messages back.

@@ -57,6 +57,8 @@ class PartitionManager:
         """Passes go on until everything is drained, so that the leases do not end before; but they start nothing."""
         self._released = False
         self._passing = asyncio.Lock()
+        self.is_shared = False
+        """Whether the last pass has seen other workers."""
         self.ready = asyncio.Event()
         """Set once a partition is read here, or a first pass has found that another worker has them all."""
 
@@ -166,6 +168,7 @@ class PartitionManager:
             lease_interval=self._hub.settings.lease_interval,
             drained=self._drained(),
         )
+        self.is_shared = outcome.is_shared
         for name in outcome.lost:
             _log.warning(
                 "partition %s is owned by someone else now", name, extra=fields("partition_lost")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from socket import socket
 from typing import Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from aiohttp import web
 
-from emulator.errors import ConfigError, PreconditionError
 from emulator.http import openapi
 from emulator.http.admin import HOME, AdminApi
 from emulator.http.bodies import message_body
 from emulator.http.functions import HttpFunctions, HttpRoute
 from emulator.http.gate import Gate, Level, level_of
+from emulator.http.listening import cannot_listen, listen_together
 from emulator.http.management import ManagementApi
 from emulator.http.messages import ApiRequest, ApiResponse, answer
 from emulator.http.problems import too_short
@@ -147,8 +148,11 @@ class HttpServer:
                 )
                 return
 
-    async def start(self) -> None:
+    async def start(self, sockets: Sequence[socket] = ()) -> None:
         """Open the public listener.
+
+        Args:
+            sockets: bound already, and shared with other processes; in place of address and port.
 
         Raises:
             PreconditionError: the port is taken.
@@ -160,17 +164,10 @@ class HttpServer:
                 self._settings.address,
                 self._settings.port,
                 body_bytes_max=self._settings.max_body_bytes,
+                sockets=sockets,
             )
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PreconditionError(
-                    f"Port {self._settings.port} is unavailable. Close the process using that port, or specify "
-                    "another port using --port [-p]."
-                ) from error
-            raise ConfigError(
-                f"cannot listen on {self._settings.address}, port {self._settings.port}: {error.strerror}. Use an "
-                "address of this machine, such as 127.0.0.1"
-            ) from error
+            raise cannot_listen(self._settings, error) from error
 
     async def stop(self) -> None:
         """Close both listeners; requests in flight get a moment to end."""
@@ -179,7 +176,13 @@ class HttpServer:
         self._runners.clear()
 
     async def _listen(
-        self, handler: Handler, address: str, port: int, *, body_bytes_max: int | None
+        self,
+        handler: Handler,
+        address: str,
+        port: int,
+        *,
+        body_bytes_max: int | None,
+        sockets: Sequence[socket] = (),
     ) -> int:
         """Open a listener; the port it has.
 
@@ -199,9 +202,11 @@ class HttpServer:
             lingering_time=LINGER_S,
         )
         await runner.setup()
-        site = web.TCPSite(runner, address, port, reuse_address=True)
         try:
-            await site.start()
+            if sockets:
+                await listen_together(runner, sockets)
+            else:
+                await web.TCPSite(runner, address, port, reuse_address=True).start()
         except BaseException:
             await runner.cleanup()
             raise

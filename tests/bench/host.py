@@ -50,27 +50,28 @@ def _cpu(process: psutil.Process) -> float:
 
 
 @asynccontextmanager
-async def running(store: str) -> AsyncIterator[Running]:
-    """A fresh host on a fresh store: memory, sqlite or azurite."""
+async def running(store: str, *options: str) -> AsyncIterator[Running]:
+    """A fresh host on a fresh store: memory, sqlite or azurite; with options of `durable start`."""
     with tempfile.TemporaryDirectory() as folder:
         if store == "azurite":
             server = Azurite(dict(os.environ))
             await server.start()
             try:
-                async with _host(server.connection_string, server.pid) as host:
+                async with _host(server.connection_string, server.pid, *options) as host:
                     yield host
             finally:
                 await server.stop()
             return
         storage = f"embedded:{folder}/bench.db" if store == "sqlite" else store
-        async with _host(storage, None) as host:
+        async with _host(storage, None, *options) as host:
             yield host
 
 
 @asynccontextmanager
-async def _host(storage: str, store_pid: int | None) -> AsyncIterator[Running]:
+async def _host(storage: str, store_pid: int | None, *options: str) -> AsyncIterator[Running]:
     process = await asyncio.create_subprocess_exec(
         *command(storage),
+        *options,
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -82,6 +82,7 @@ class Scene:
             clock=self.clock,
             ids=self._ids,
             outage=Outage("memory"),
+            is_shared=lambda: False,
         )
         self.courier.set_activities(loop)
         return loop

@@ -1,5 +1,7 @@
 """The workloads' orchestrators."""
 
+import time
+
 import azure.durable_functions as df
 import azure.functions as func
 
@@ -31,6 +33,23 @@ def hello_sequence(context):
 def fan(context):
     count = int(context.get_input()["n"])
     results = yield context.task_all([context.call_activity("hello", str(n)) for n in range(count)])
+    return len(results)
+
+
+@app.activity_trigger(input_name="milliseconds")
+def work(milliseconds: int) -> int:
+    """Takes CPU, not time: what another thread does meanwhile does not count."""
+    end = time.thread_time() + int(milliseconds) / 1000
+    rounds = 0
+    while time.thread_time() < end:
+        rounds += 1
+    return rounds
+
+
+@app.orchestration_trigger(context_name="context")
+def works(context):
+    count = int(context.get_input()["n"])
+    results = yield context.task_all([context.call_activity("work", 50) for _ in range(count)])
     return len(results)
 
 

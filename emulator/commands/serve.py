@@ -1,0 +1,139 @@
+"""`durable start`: an app on a host in this process until a signal comes, and what is said of it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from emulator import config
+from emulator.settings import Settings
+
+if TYPE_CHECKING:  # the commands that run no host need not load one
+    from emulator.compose import Host
+
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+STOPPING: Final = "Stopping: running work may end, everything else is given back."
+STOPPED: Final = "Stopped."
+
+
+async def serve(
+    folder: Path, flags: config.Flags, run_name: str | None, run_input: str | None
+) -> None:
+    """Run a host, and an orchestration if one is named, until a signal comes; then drain it.
+
+    Raises:
+        EmulatorError: flags, app, store or port are not usable.
+    """
+    collect_no_garbage()
+    from emulator.commands.run_once import check_run, read_run, run_until
+    from emulator.compose import running_host
+
+    run = read_run(run_name, run_input)
+    settings, environment = prepare(folder, flags, say)
+    stop = stop_on_signal()
+    async with running_host(settings, environment=environment, say=say) as host:
+        collect_garbage()
+        if run is not None:
+            check_run(run, host)
+        introduce(host, say)
+        warn_if_exposed(settings)
+        say(readiness(settings, host.server.port))
+        if run is not None:
+            await run_until(stop, run, host, say)
+        await stop.wait()
+        say(STOPPING)
+    say(STOPPED)
+
+
+def collect_no_garbage() -> None:
+    """Nearly all that is made until the host is up stays, so that looking for garbage among it is time lost."""
+    gc.disable()
+
+
+def collect_garbage() -> None:
+    """From now on, in what is made from now on."""
+    gc.freeze()
+    gc.enable()
+
+
+def prepare(
+    folder: Path, flags: config.Flags, tell: Callable[[str], None]
+) -> tuple[Settings, Mapping[str, str]]:
+    """Make this process one that runs the app: its settings, logging, environment and folder.
+
+    Raises:
+        ConfigError: a file, flag or setting is wrong.
+    """
+    from emulator.console import configure_logging
+
+    environment = config.process_environment()
+    settings = config.load(folder, flags, environment)
+    configure_logging(verbose=flags.verbose, levels=settings.log_levels)
+    # The SDK says so of every event that comes before the orchestrator waits for it, which is nothing to worry about.
+    warnings.filterwarnings("ignore", message="Potential duplicate Task completion")
+    config.apply_environment(settings)
+    os.chdir(settings.app.root)
+    for notice in settings.notices:
+        tell(notice)
+    return settings, environment
+
+
+def introduce(host: Host, tell: Callable[[str], None]) -> None:
+    """Tell user code where the host listens, and people what it runs."""
+    from emulator.console import describe
+
+    config.tell_port(host.settings, host.server.port)
+    for warning in (*host.app.warnings, *host.routes.warnings):
+        tell(f"Warning: {warning}")
+    for failure in (*host.app.failures, *host.routes.failures):
+        tell(failure.message)
+    tell("Worker process started and initialized.")
+    tell(describe(host))
+    tell(f"Host lock lease acquired by instance ID '{host.settings.hub.worker_id}'.")
+
+
+def readiness(settings: Settings, port: int, more: str = "") -> str:
+    """The line that says where the host answers."""
+    return f"Ready on http://{settings.http.address}:{port}. {more}Press Ctrl-C to stop."
+
+
+def stop_on_signal() -> asyncio.Event:
+    """Set when the process is told to stop. A second signal, of either kind, ends it at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, _on_signal, stop, loop)
+    return stop
+
+
+def _on_signal(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    stop.set()
+    for number in STOP_SIGNALS:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
+
+
+def warn_if_exposed(settings: Settings) -> None:
+    """Say that a host is open to the network, on both streams: one of them may go to a file."""
+    from emulator.console import exposure_warning
+
+    text = exposure_warning(settings.http)
+    if text is None:
+        return
+    for stream in (sys.stdout, sys.stderr):
+        colour, plain = ("\x1b[1;37;41m", "\x1b[0m") if stream.isatty() else ("", "")
+        stream.write(f"\n{colour}{text}{plain}\n\n")
+        stream.flush()
+
+
+def say(text: str) -> None:
+    """Print a line now."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

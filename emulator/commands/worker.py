@@ -1,0 +1,142 @@
+"""One of the processes of `durable start --workers N`: a host that answers on the sockets that it was given.
+
+Run as `python -m emulator.commands.worker FD`, FD being its end of the channel; started by emulator.commands.workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from socket import socket
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from emulator.commands.channel import Channel, Orders, opened
+from emulator.commands.run_once import check_run, read_run, run_until
+from emulator.commands.serve import introduce, prepare, stop_on_signal
+from emulator.commands.store import execute
+from emulator.commands.threads import leaving_threads
+from emulator.settings import Settings
+
+if TYPE_CHECKING:
+    from emulator.compose import Host
+
+TELL_EVERY_S: Final = 0.002
+"""Names of queues with something new are collected for so long, and told together."""
+ABANDONED: Final = 130
+"""Exit code of a worker that is told to stop and then left alone."""
+
+
+async def work(end: socket) -> None:
+    """Do as the first line of the channel says, until told to stop or left alone.
+
+    Raises:
+        EmulatorError: flags, app or store are not usable.
+    """
+    async with opened(end) as channel:
+        first = await channel.receive()
+        if first is None:
+            return
+        worker = _Worker(Orders.of(first[1]), channel)
+        listening = asyncio.ensure_future(worker.listen())
+        try:
+            await worker.run()
+        finally:
+            listening.cancel()
+            await channel.flush()
+
+
+class _Worker:
+    def __init__(self, orders: Orders, channel: Channel) -> None:
+        self._orders = orders
+        self._channel = channel
+        self._all_ready = asyncio.Event()
+        self._stop = stop_on_signal()
+        self._wake: Callable[[str], None] = _nobody_yet
+        self._news: set[str] = set()
+
+    async def run(self) -> None:
+        orders = self._orders
+        run = read_run(*orders.run)
+        from emulator.compose import running_host
+
+        settings, environment = prepare(orders.folder, orders.flags, self._say)
+        settings = _named(settings, orders.number)
+        sockets = [socket(fileno=number) for number in orders.sockets]
+        async with running_host(
+            settings, environment=environment, say=self._say, sockets=sockets
+        ) as host:
+            introduce(host, self._say)
+            if run is not None:
+                check_run(run, host)
+            self._share(host)
+            self._channel.send("ready")
+            if run is not None:
+                await self._all_ready.wait()
+                await run_until(self._stop, run, host, self._say)
+            await self._stop.wait()
+
+    def _share(self, host: Host) -> None:
+        """What is put into queues that other workers read is told them, and the other way round."""
+        self._wake = host.engine.wake
+        host.engine.courier.tell_others = self._tell
+
+    def _tell(self, queue: str) -> None:
+        if not self._news:
+            asyncio.get_running_loop().call_later(TELL_EVERY_S, self._tell_all)
+        self._news.add(queue)
+
+    def _tell_all(self) -> None:
+        self._channel.send("put", sorted(self._news))
+        self._news.clear()
+
+    def _say(self, text: str) -> None:
+        if self._orders.tells:
+            self._channel.send("say", text)
+
+    async def listen(self) -> None:
+        """Follow the channel. Whoever is left alone stops; who was stopping already, or is so, ends at once."""
+        while received := await self._channel.receive():
+            match received:
+                case "wake", queues:
+                    for queue in queues:
+                        self._wake(queue)
+                case "all ready", _:
+                    self._all_ready.set()
+                case _:
+                    self._stop.set()
+        if self._stop.is_set():
+            os._exit(ABANDONED)
+        self._all_ready.set()
+        self._stop.set()
+
+
+def _named(settings: Settings, number: int) -> Settings:
+    """Each worker has a name of its own in the leases, and the same again after a restart."""
+    hub = settings.hub
+    return replace(settings, hub=replace(hub, worker_id=f"{hub.worker_id}-{number}"))
+
+
+def _nobody_yet(queue: str) -> None:
+    """The host is not up yet, and will look by itself when it is."""
+
+
+def main() -> None:
+    """Entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
+    with leaving_threads():
+        try:
+            execute(work(socket(fileno=int(sys.argv[1]))))
+        except typer.Exit as end:
+            sys.exit(end.exit_code)
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
