@@ -62,7 +62,7 @@ class Channel:
         self._reader = reader
         self._writer = writer
 
-    def send(self, word: str, value: Any = None) -> None:
+    def send(self, word: str, value: object = None) -> None:
         """Tell the other side; nothing happens if it is gone."""
         if not self._writer.is_closing():
             self._writer.write(json.dumps([word, value]).encode() + b"\n")

@@ -1,0 +1,201 @@
+"""How long it takes until control queues are dealt out evenly when hosts come, leave and die; in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from emulator.engine.clock import Clock
+from emulator.engine.outage import Outage
+from emulator.engine.partition_loop import PartitionLoop
+from emulator.engine.partition_manager import PartitionManager
+from emulator.hub.task_hub import TaskHub
+from emulator.settings import HubSettings
+from emulator.storage.memory import MemoryStorage
+from emulator.storage.ports import Storage
+from emulator.testing.chance import SeededIds
+from emulator.testing.virtual_loop import VirtualClock, run_virtually
+
+LOOK_EVERY_S = 0.1
+SETTINGS = HubSettings(use_app_lease=False)
+LEASE_S = SETTINGS.lease_interval.total_seconds()
+PASS_S = SETTINGS.lease_acquire_interval.total_seconds()
+SLACK_S = 2.0
+"""Passes that come soon, and what looking takes."""
+LIMIT_S = 600
+
+
+@dataclass
+class Member:
+    manager: PartitionManager
+    task: asyncio.Task[None]
+
+    @property
+    def reads(self) -> frozenset[int]:
+        return frozenset(loop.index for loop in self.manager.owned)
+
+
+class Hosts:
+    """Partition managers on one hub in memory."""
+
+    def __init__(self, group: asyncio.TaskGroup, partitions: int) -> None:
+        self._group = group
+        self._settings = replace(SETTINGS, partition_count=partitions)
+        self._clock: Clock = VirtualClock(asyncio.get_running_loop())
+        self._ids = SeededIds()
+        self._storage: Storage = MemoryStorage(self._clock, self._ids)
+        self.partitions = partitions
+        self.members: dict[str, Member] = {}
+        self.read_twice: list[frozenset[int]] = []
+
+    async def join(self, name: str) -> None:
+        settings = replace(self._settings, worker_id=name)
+        hub = TaskHub(self._storage, settings, self._ids.hex32)
+        await hub.ensure()
+
+        def new_loop(index: int) -> PartitionLoop:
+            return PartitionLoop(
+                index,
+                hub.control_queues[index],
+                settings,
+                lambda _loop, _session: None,
+                clock=self._clock,
+                ids=self._ids,
+                outage=Outage("memory"),
+                sessions_max=1,
+            )
+
+        manager = PartitionManager(
+            hub, new_loop, clock=self._clock, outage=Outage("memory"), on_change=lambda: None
+        )
+        self.members[name] = Member(manager, self._group.create_task(manager.run(), name=name))
+
+    async def leave(self, name: str) -> None:
+        member = self.members.pop(name)
+        await member.manager.stop()
+        member.task.cancel()
+
+    async def die(self, name: str) -> None:
+        self.members.pop(name).task.cancel()
+
+    def is_even(self) -> bool:
+        """Every queue is read by one host, and no host reads two more than another."""
+        reads = [member.reads for member in self.members.values()]
+        counts = [len(each) for each in reads]
+        return sum(counts) == self.partitions and max(counts) - min(counts) <= 1
+
+    async def until_even(self) -> float:
+        """Seconds until the queues are dealt out evenly, which they stay for a lease's length."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        even_since: float | None = None
+        while loop.time() < began + LIMIT_S:
+            self._look()
+            even_since = (even_since or loop.time()) if self.is_even() else None
+            if even_since is not None and loop.time() - even_since > LEASE_S:
+                return even_since - began
+            await asyncio.sleep(LOOK_EVERY_S)
+        raise AssertionError(f"not even after {LIMIT_S} s")
+
+    def _look(self) -> None:
+        reads = [member.reads for member in self.members.values()]
+        everything = [index for each in reads for index in each]
+        if len(everything) != len(set(everything)):
+            self.read_twice.append(frozenset(i for i in everything if everything.count(i) > 1))
+
+    async def end(self) -> None:
+        for name in list(self.members):
+            await self.die(name)
+
+
+Move = Callable[[Hosts, Iterable[str]], Awaitable[None]]
+
+
+async def _each(what: Callable[[str], Awaitable[None]], names: Iterable[str]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for name in names:
+            group.create_task(_as_coroutine(what, name))
+
+
+async def _as_coroutine(what: Callable[[str], Awaitable[None]], name: str) -> None:
+    await what(name)
+
+
+@pytest.mark.parametrize("partitions", [1, 3, 4, 7, 16])
+def test_queues_are_even_again_within_a_lease_when_hosts_come_and_leave(partitions: int) -> None:
+    """1, 2, 4, 2, 1 hosts; who stays has everything back at the end."""
+
+    async def scene() -> None:
+        async with asyncio.TaskGroup() as group:
+            hosts = Hosts(group, partitions)
+            for coming in (["a"], ["b"], ["c", "d"]):
+                await _each(hosts.join, coming)
+                assert await hosts.until_even() <= LEASE_S
+            for leaving in (["a", "c"], ["b"]):
+                await _each(hosts.leave, leaving)
+                assert await hosts.until_even() <= LEASE_S
+            assert not hosts.read_twice
+            assert hosts.members["d"].reads == frozenset(range(partitions))
+            await hosts.end()
+
+    run_virtually(scene())
+
+
+@pytest.mark.parametrize("partitions", [1, 4, 16])
+def test_queues_of_hosts_that_died_are_taken_in_the_pass_after_their_leases_end(
+    partitions: int,
+) -> None:
+    """What nobody gave back is free when its lease has ended: no sooner, and one pass later at the latest."""
+
+    async def scene() -> None:
+        async with asyncio.TaskGroup() as group:
+            hosts = Hosts(group, partitions)
+            await _each(hosts.join, ["a", "b", "c", "d"])
+            await hosts.until_even()
+            for dying in (["a", "b"], ["c"]):
+                had = any(hosts.members[name].reads for name in dying)
+                await _each(hosts.die, dying)
+                took = await hosts.until_even()
+                assert took <= LEASE_S + 2 * PASS_S + SLACK_S
+                assert took >= (LEASE_S - PASS_S if had else 0)
+            assert not hosts.read_twice
+            assert hosts.members["d"].reads == frozenset(range(partitions))
+            await hosts.end()
+
+    run_virtually(scene())
+
+
+def test_a_host_started_again_under_its_name_has_its_queues_back_at_once() -> None:
+    async def scene() -> None:
+        async with asyncio.TaskGroup() as group:
+            hosts = Hosts(group, 4)
+            await _each(hosts.join, ["a", "b"])
+            await hosts.until_even()
+            await hosts.die("a")
+            await hosts.join("a")
+            assert await hosts.until_even() <= 2 * LOOK_EVERY_S
+            await hosts.end()
+
+    run_virtually(scene())
+
+
+async def _figures(partitions: int) -> dict[str, float]:
+    """For docs/decisions: what each change took."""
+    async with asyncio.TaskGroup() as group:
+        hosts = Hosts(group, partitions)
+        took: dict[str, float] = {}
+        for title, what, names in (
+            ("0 to 1", hosts.join, ["a"]),
+            ("1 to 2", hosts.join, ["b"]),
+            ("2 to 4", hosts.join, ["c", "d"]),
+            ("4 to 1, in order", hosts.leave, ["a", "b", "c"]),
+            ("1 to 4", hosts.join, ["e", "f", "g"]),
+            ("4 to 1, killed", hosts.die, ["e", "f", "g"]),
+        ):
+            await _each(what, names)
+            took[title] = round(await hosts.until_even(), 1)
+        await hosts.end()
+        return took
