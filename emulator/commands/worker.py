@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from socket import socket
 from typing import TYPE_CHECKING, Final
 
@@ -24,9 +24,10 @@ from emulator.settings import Settings
 
 if TYPE_CHECKING:
     from emulator.compose import Host
+    from emulator.engine.engine import Engine
 
 TELL_EVERY_S: Final = 0.002
-"""Names of queues with something new are collected for so long, and told together."""
+"""What the other workers should know is collected for so long, and told together."""
 ABANDONED: Final = 130
 """Exit code of a worker that is told to stop and then left alone."""
 
@@ -56,8 +57,9 @@ class _Worker:
         self._channel = channel
         self._all_ready = asyncio.Event()
         self._stop = stop_on_signal()
-        self._wake: Callable[[str], None] = _nobody_yet
-        self._news: set[str] = set()
+        self._engine: Engine | None = None
+        self._queues: set[str] = set()
+        self._ended: set[str] = set()
 
     async def run(self) -> None:
         orders = self._orders
@@ -81,18 +83,19 @@ class _Worker:
             await self._stop.wait()
 
     def _share(self, host: Host) -> None:
-        """What is put into queues that other workers read is told them, and the other way round."""
-        self._wake = host.engine.wake
-        host.engine.courier.tell_others = self._tell
+        """What the other workers would have to poll for is told them, and the other way round."""
+        self._engine = host.engine
+        host.engine.share(partial(self._tell, self._queues), partial(self._tell, self._ended))
 
-    def _tell(self, queue: str) -> None:
-        if not self._news:
+    def _tell(self, news: set[str], name: str) -> None:
+        if not self._queues and not self._ended:
             asyncio.get_running_loop().call_later(TELL_EVERY_S, self._tell_all)
-        self._news.add(queue)
+        news.add(name)
 
     def _tell_all(self) -> None:
-        self._channel.send("put", sorted(self._news))
-        self._news.clear()
+        self._channel.send("news", [sorted(self._queues), sorted(self._ended)])
+        self._queues.clear()
+        self._ended.clear()
 
     def _say(self, text: str) -> None:
         if self._orders.tells:
@@ -102,9 +105,9 @@ class _Worker:
         """Follow the channel. Whoever is left alone stops; who was stopping already, or is so, ends at once."""
         while received := await self._channel.receive():
             match received:
-                case "wake", queues:
-                    for queue in queues:
-                        self._wake(queue)
+                case "news", (queues, instances):
+                    if self._engine is not None:
+                        self._engine.hear(queues, instances)
                 case "all ready", _:
                     self._all_ready.set()
                 case _:
@@ -119,10 +122,6 @@ def _named(settings: Settings, number: int) -> Settings:
     """Each worker has a name of its own in the leases, and the same again after a restart."""
     hub = settings.hub
     return replace(settings, hub=replace(hub, worker_id=f"{hub.worker_id}-{number}"))
-
-
-def _nobody_yet(queue: str) -> None:
-    """The host is not up yet, and will look by itself when it is."""
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """`durable start --workers N`: starts the processes, relays what they say, starts again those that die, and ends all.
 
 This process runs no user code and answers no requests: it binds the port, which all workers accept from, owns Azurite
-if that had to be started, and tells each worker what the others have put into queues.
+if that had to be started, and tells each worker what the others have put into queues and ended.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class Restarts:
 
     def delay_after(self, lived_s: float) -> float | None:
         """Seconds to wait before the next start; None when it is to be given up."""
-        self.early = self.early + 1 if lived_s < EARLY_S else 1
+        self.early = self.early + 1 if lived_s < EARLY_S else 0
         if self.early >= DEATHS_MAX:
             return None
-        return RESTART_FIRST_S * 2 ** (self.early - 1)
+        return RESTART_FIRST_S * float(2 ** max(0, self.early - 1))
 
 
 async def supervise(
@@ -240,15 +240,15 @@ class _Team:
             match received:
                 case "say", text:
                     say(text)
-                case "put", queues:
-                    self._tell_others(member, queues)
+                case "news", news:
+                    self._tell_others(member, news)
                 case _:
                     self._is_ready(member)
 
-    def _tell_others(self, member: _Member, queues: list[str]) -> None:
+    def _tell_others(self, member: _Member, news: list[list[str]]) -> None:
         for other in self._members:
             if other is not member and other.channel is not None:
-                other.channel.send("wake", queues)
+                other.channel.send("news", news)
 
     def _is_ready(self, member: _Member) -> None:
         member.was_ready = True

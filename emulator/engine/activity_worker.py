@@ -34,6 +34,8 @@ HANDED_OVER_SHARED: Final = 4
 what runs long, and what is done at once still takes the short way."""
 RECEIVED_SHARED: Final = 4
 """Requests received at once then. Source: 1 in DurableTask.AzureStorage, which is slow for short ones."""
+HEAD_START_S: Final = 0.02
+"""Of those other hosts."""
 RETRY_DELAY_S: Final = 1.0
 
 
@@ -78,12 +80,12 @@ class ActivityWorker:
             outage,
         )
 
-    def accepts(self) -> bool:
+    def accepts(self, on_their_way: int = 0) -> bool:
         """Whether there is room in memory for one more request."""
         most = self._slots * (1 + BACKLOG_PER_SLOT)
         if self._is_shared():
             most = min(self._slots, HANDED_OVER_SHARED)
-        return not self._stopping and len(self._custody) < most
+        return not self._stopping and len(self._custody) + on_their_way < most
 
     def deliver(self, in_hand: InHand) -> bool:
         """Take a request, received or handed over; False if no more is taken."""
@@ -98,8 +100,11 @@ class ActivityWorker:
         await self._custody.refuse(in_hand)
 
     def wake(self) -> None:
-        """Requests were left in the queue."""
-        self._poller.wake()
+        """Requests were left in the queue; hosts that have less to do may look there first."""
+        if self._is_shared() and len(self._custody) >= HANDED_OVER_SHARED:
+            asyncio.get_running_loop().call_later(HEAD_START_S, self._poller.wake)
+        else:
+            self._poller.wake()
 
     async def run(self) -> None:
         """Receive and run until cancelled."""

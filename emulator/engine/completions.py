@@ -1,9 +1,9 @@
-"""Wakes those who wait for an instance as soon as this process has committed its end."""
+"""Wakes those who wait for an instance as soon as this process, or one that it shares news with, has stored its end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from emulator.core.ids import InstanceId
@@ -15,6 +15,8 @@ class Completions:
     def __init__(self) -> None:
         """Nobody waits yet."""
         self._waiting: dict[InstanceId, list[asyncio.Event]] = {}
+        self.tell_others: Callable[[InstanceId], None] = _nobody
+        """Told of every end that was stored here."""
 
     @contextmanager
     def watch(self, instance: InstanceId) -> Generator[asyncio.Event]:
@@ -30,6 +32,15 @@ class Completions:
                 del self._waiting[instance]
 
     def ended(self, instance: InstanceId) -> None:
+        """The end of an instance was stored here."""
+        self.tell_others(instance)
+        self.heard(instance)
+
+    def heard(self, instance: InstanceId) -> None:
         """The end of an instance is stored."""
         for event in self._waiting.get(instance, ()):
             event.set()
+
+
+def _nobody(instance: InstanceId) -> None:
+    """This process has no other to tell."""

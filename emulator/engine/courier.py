@@ -33,8 +33,8 @@ from emulator.wire.queue_message import Envelope
 class Recipient(Protocol):
     """A loop of this process that may take messages in memory."""
 
-    def accepts(self) -> bool:
-        """Whether it takes one more now."""
+    def accepts(self, on_their_way: int = 0) -> bool:
+        """Whether it takes one more now, beside those that are being put at the same time."""
         ...
 
     def deliver(self, in_hand: InHand) -> bool:
@@ -100,9 +100,18 @@ class Courier:
         return Parcel(self, tuple(outbox), sender, episode)
 
     async def put(
-        self, outbound: OutboundMessage, *, sender: OrchestrationInstance, episode: int | None
+        self,
+        outbound: OutboundMessage,
+        *,
+        sender: OrchestrationInstance,
+        episode: int | None,
+        on_their_way: int = 0,
     ) -> Sent:
-        """Put one message into its queue."""
+        """Put one message into its queue.
+
+        Args:
+            on_their_way: messages that are put together with this one, and before it.
+        """
         envelope = Envelope(
             activity_id=self._ids.guid(),
             task_message=outbound.message,
@@ -114,7 +123,7 @@ class Courier:
         queue, recipient = self._route(outbound)
         now = self._clock.now()
         delay = outbound.delay(now)
-        local = recipient if recipient is not None and recipient.accepts() else None
+        local = recipient if recipient is not None and recipient.accepts(on_their_way) else None
         in_hand = await queue.put(
             envelope, now, visibility_timeout_s=self._invisible_s(delay, local)
         )
@@ -192,7 +201,9 @@ class Parcel:
 
     async def send(self) -> None:
         """Put every message; the first failure cancels the rest and is raised."""
-        self._sent.extend(await together(self._put(item) for item in self._outbox))
+        self._sent.extend(
+            await together(self._put(item, number) for number, item in enumerate(self._outbox))
+        )
 
     async def hand_over(self) -> None:
         """After the commit: give the messages to the loops of this process."""
@@ -200,8 +211,10 @@ class Parcel:
         for each in sent:
             await each.hand_over()
 
-    async def _put(self, outbound: OutboundMessage) -> Sent:
-        return await self._courier.put(outbound, sender=self._sender, episode=self._episode)
+    async def _put(self, outbound: OutboundMessage, number: int) -> Sent:
+        return await self._courier.put(
+            outbound, sender=self._sender, episode=self._episode, on_their_way=number
+        )
 
 
 def _nobody(queue: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -62,7 +63,7 @@ class Engine:
             outage=self._outage,
             is_shared=lambda: self.partitions.is_shared,
         )
-        completions = Completions()
+        self._completions = Completions()
         self._touches = Touches(hub, self._outage)
         attendant = Attendant(
             hub,
@@ -70,7 +71,7 @@ class Engine:
             episode,
             clock=clock,
             outage=self._outage,
-            completions=completions,
+            completions=self._completions,
             touches=self._touches,
         )
         self._orchestrations = OrchestrationWorker(
@@ -94,7 +95,7 @@ class Engine:
             clock=clock,
             ids=ids,
             on_purge=self._forget_instance,
-            completions=completions,
+            completions=self._completions,
         )
         self._routed: dict[int, PartitionLoop] = {}
 
@@ -103,13 +104,26 @@ class Engine:
         """Whether at least one partition is read here, or another worker has them all."""
         return self.partitions.ready.is_set()
 
-    def wake(self, queue: str) -> None:
-        """Another process has put something into a queue: look there if it is read here."""
-        if queue == self._hub.work_items.name:
+    def share(self, put: Callable[[str], None], ended: Callable[[str], None]) -> None:
+        """Tell other processes, which then need not poll, what they could not know: see hear().
+
+        Args:
+            put: told the name of a queue in which something was left for anyone.
+            ended: told the id of an instance that has ended.
+        """
+        self.courier.tell_others = put
+        self._completions.tell_others = ended
+
+    def hear(self, queues: Iterable[str], instances: Iterable[str]) -> None:
+        """What another process tells: look into queues that are read here, and wake who waits for instances."""
+        found = frozenset(queues)
+        if self._hub.work_items.name in found:
             self._activities.wake()
         for loop in self.partitions.owned:
-            if loop.queue.name == queue:
+            if loop.queue.name in found:
                 loop.wake()
+        for instance in instances:
+            self._completions.heard(InstanceId(instance))
 
     async def run(self, started: asyncio.Event | None = None) -> None:
         """Work until cancelled, then drain: give partitions and messages back.

@@ -72,8 +72,9 @@ class PartitionLoop:
 
     # --- messages in ------------------------------------------------------------------------------------------
 
-    def accepts(self) -> bool:
+    def accepts(self, on_their_way: int = 0) -> bool:
         """A partition that is being given up takes nothing more in memory."""
+        del on_their_way
         return not self.is_stopping
 
     def wake(self) -> None:

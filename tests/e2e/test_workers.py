@@ -129,7 +129,9 @@ async def test_what_a_worker_prints_has_its_number_and_a_timer_fires_in_one_only
     async with ready(APP, embedded, tmp_path / "log", *TWO) as (host, _):
 
         async def ticked() -> list[str] | None:
-            found = re.findall(r"^\[worker (\d)\] .*Executed 'Functions.tick'", host.output, re.MULTILINE)
+            found = re.findall(
+                r"^\[worker (\d)\] .*Executed 'Functions.tick'", host.output, re.MULTILINE
+            )
             return found if len(found) >= 3 else None
 
         found = await eventually(ticked, "the timer has fired three times")
