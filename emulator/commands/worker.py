@@ -16,9 +16,14 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from emulator.commands.channel import Channel, Orders, opened
-from emulator.commands.run_once import check_run, read_run, run_until
-from emulator.commands.serve import introduce, prepare, stop_on_signal
-from emulator.commands.store import execute
+from emulator.commands.endings import execute
+from emulator.commands.serve import (
+    collect_garbage,
+    collect_no_garbage,
+    introduce,
+    prepare,
+    stop_on_signal,
+)
 from emulator.commands.threads import leaving_threads
 from emulator.settings import Settings
 
@@ -62,19 +67,22 @@ class _Worker:
         self._ended: set[str] = set()
 
     async def run(self) -> None:
-        orders = self._orders
-        run = read_run(*orders.run)
+        collect_no_garbage()
+        from emulator.commands.run_once import check_run, read_run, run_until
         from emulator.compose import running_host
 
+        orders = self._orders
+        run = read_run(*orders.run)
         settings, environment = prepare(orders.folder, orders.flags, self._say)
         settings = _named(settings, orders.number)
         sockets = [socket(fileno=number) for number in orders.sockets]
         async with running_host(
             settings, environment=environment, say=self._say, sockets=sockets
         ) as host:
-            introduce(host, self._say)
+            collect_garbage()
             if run is not None:
                 check_run(run, host)
+            introduce(host, self._say)
             self._share(host)
             self._channel.send("ready")
             if run is not None:

@@ -18,7 +18,7 @@ from typing import Final, TextIO
 
 from emulator import config
 from emulator.commands.channel import Channel, Orders, opened
-from emulator.commands.output import FAILED, MISUSED
+from emulator.commands.endings import FAILED, MISUSED
 from emulator.commands.run_once import read_run
 from emulator.commands.serve import (
     STOPPED,
