@@ -10,6 +10,7 @@ import os
 import sys
 from dataclasses import replace
 from functools import partial
+from io import TextIOWrapper
 from socket import socket
 from typing import TYPE_CHECKING, Final
 
@@ -135,7 +136,7 @@ def _named(settings: Settings, number: int) -> Settings:
 def main() -> None:
     """Entry point."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(line_buffering=True)
     with leaving_threads():
         try:
