@@ -1,5 +1,6 @@
 """Tells which process does what, and ends it on demand."""
 
+import logging
 import os
 import sys
 import time
@@ -8,7 +9,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 if os.path.exists(os.environ.get("ENDS_IF_THERE_IS", "")):
-    print("this worker cannot start")
+    sys.stdout.write("this worker cannot start\n")
     sys.stdout.flush()
     os._exit(3)
 
@@ -35,4 +36,4 @@ def spread(context):
 
 @app.timer_trigger(arg_name="timer", schedule="* * * * * *")
 def tick(timer: func.TimerRequest) -> None:
-    print("tick")
+    logging.info("tick")
