@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from socket import socket
-from typing import Any
 
 from bindings.activity_trigger import Activities
 from bindings.entity_trigger import Entities
@@ -48,7 +47,7 @@ from emulator.http.surface import Surface
 from emulator.http.urls import ADMIN, WEBHOOKS, Links, public_origin
 from emulator.hub.task_hub import TaskHub
 from emulator.listeners.listeners import Listeners
-from emulator.log import fields, get_logger
+from emulator.log import get_logger
 from emulator.settings import (
     HubSettings,
     ManagementUrls,
@@ -59,6 +58,7 @@ from emulator.settings import (
 )
 from emulator.storage.ports import Storage
 from emulator.stores import Stores, azurite_if_needed, is_own_connection
+from emulator.supervision import Background, supervised, until_ready
 from emulator.wire.names import is_usable_hub_name
 
 _log = get_logger(__name__)
@@ -287,7 +287,7 @@ async def running_host(
         stack.push_async_callback(storage.close)
         parts = _parts(settings, storage, clock, ids, stack)
         host, background = await _listening(parts, stack, sockets)
-        group = await stack.enter_async_context(_supervised())
+        group = await stack.enter_async_context(supervised())
         background.group = group
         await stack.enter_async_context(_running(parts, group))
         try:
@@ -307,7 +307,7 @@ async def running_engine(
     """
     async with AsyncExitStack() as stack:
         parts = _parts(settings, storage, clock, ids, stack)
-        group = await stack.enter_async_context(_supervised())
+        group = await stack.enter_async_context(supervised())
         await stack.enter_async_context(_running(parts, group))
         yield parts
 
@@ -317,7 +317,7 @@ async def _running(parts: Parts, group: asyncio.TaskGroup) -> AsyncGenerator[Non
     """Engine and listeners from readiness until they are told to stop; the listeners stop first."""
     ready = asyncio.Event()
     engine = group.create_task(parts.engine.run(ready), name="engine")
-    await _first(ready, engine)
+    await until_ready(ready, engine)
     listeners = group.create_task(parts.listeners.run(), name="listeners")
     try:
         yield
@@ -325,48 +325,6 @@ async def _running(parts: Parts, group: asyncio.TaskGroup) -> AsyncGenerator[Non
         listeners.cancel()
         await asyncio.wait({listeners})
         engine.cancel()
-
-
-class _Background:
-    """Starts what nobody waits for as a child of the host."""
-
-    def __init__(self) -> None:
-        self.group: asyncio.TaskGroup | None = None
-
-    def __call__(self, work: Coroutine[Any, Any, Any], name: str) -> None:
-        if self.group is None:
-            work.close()
-            return
-        self.group.create_task(_quietly(work), name=name)
-
-
-async def _quietly(work: Coroutine[Any, Any, Any]) -> None:
-    """The failure of a function called in the background has been logged where it happened."""
-    try:
-        await work
-    except Exception as error:  # noqa: BLE001 - user code
-        _log.debug("a background call failed: %s", error, extra=fields("request_failed"))
-
-
-@asynccontextmanager
-async def _supervised() -> AsyncGenerator[asyncio.TaskGroup]:
-    """A task group whose one failure is raised as itself."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from failures
-
-
-async def _first(ready: asyncio.Event, engine: asyncio.Task[None]) -> None:
-    """Wait until the engine is ready; if it ends before, raise what ended it."""
-    waiter = asyncio.ensure_future(ready.wait())
-    try:
-        await asyncio.wait({waiter, engine}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiter.cancel()
-    if engine.done():
-        await engine
 
 
 def _parts(
@@ -423,10 +381,10 @@ def _parts(
 
 async def _listening(
     parts: Parts, stack: AsyncExitStack, sockets: Sequence[socket]
-) -> tuple[Host, _Background]:
+) -> tuple[Host, Background]:
     """Open the listeners of an app; the stack closes them."""
     routes = build_routes(parts.app, parts.settings.http.route_prefix)
-    background = _Background()
+    background = Background()
     keys = key_store(parts.settings, parts.storage, parts.clock, parts.ids)
     if parts.settings.http.enable_auth:
         await keys.host()
@@ -559,20 +517,18 @@ def context_settings(hub: HubSettings) -> ContextSettings:
     )
 
 
-def _server(
-    parts: Parts, routes: RouteTable, background: _Background, keys: KeyStore
-) -> HttpServer:
+def _server(parts: Parts, routes: RouteTable, background: Background, keys: KeyStore) -> HttpServer:
     settings, clock, engine = parts.settings, parts.clock, parts.engine
     began = clock.monotonic()
 
     def uptime_ms() -> int:
         return timedelta(seconds=clock.monotonic() - began) // timedelta(milliseconds=1)
 
-    async def until_ready() -> None:
+    async def wait() -> None:
         await engine.partitions.ready.wait()
         await parts.listeners.up.wait()
 
-    readiness = Readiness(lambda: engine.is_ready and parts.listeners.up.is_set(), until_ready)
+    readiness = Readiness(lambda: engine.is_ready and parts.listeners.up.is_set(), wait)
     management = ManagementApi(
         Surface(
             clients=parts.clients,

@@ -36,4 +36,4 @@ def spread(context):
 
 @app.timer_trigger(arg_name="timer", schedule="* * * * * *")
 def tick(timer: func.TimerRequest) -> None:
-    logging.info("tick")
+    logging.getLogger("shared_out").info("tick")
