@@ -364,7 +364,9 @@ def _parts(
     clients.orchestrators = _names(app, TriggerKind.ORCHESTRATION)
     clients.entities = _names(app, TriggerKind.ENTITY)
     box.append(clients)
-    listeners = Listeners(app, invoker, settings, stores.open, clock=clock, ids=ids)
+    listeners = Listeners(
+        app, invoker, settings, stores.open, clock=clock, ids=ids, outage=engine.outage
+    )
     return Parts(
         settings=settings,
         listeners=listeners,

@@ -7,7 +7,7 @@ second answer finds its task answered.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from emulator.core.calls import AbandonedError, ActivityCall, ActivityCompleted, ActivityFailed
@@ -20,7 +20,7 @@ from emulator.engine.custody import Custody
 from emulator.engine.outage import Outage
 from emulator.engine.polling import Poller
 from emulator.engine.ports import ActivityRunner
-from emulator.errors import StorageError
+from emulator.errors import StorageError, TransientStorageError
 from emulator.hub.message_queue import InHand
 from emulator.hub.task_hub import TaskHub
 from emulator.log import fields, get_logger
@@ -36,7 +36,6 @@ RECEIVED_SHARED: Final = 4
 """Requests received at once then. Source: 1 in DurableTask.AzureStorage, which is slow for short ones."""
 HEAD_START_S: Final = 0.02
 """Of those other hosts."""
-RETRY_DELAY_S: Final = 1.0
 
 
 class ActivityWorker:
@@ -136,11 +135,11 @@ class ActivityWorker:
         """Wait until no activity is running."""
         await self._idle.wait()
 
-    async def _receive(self) -> int:
+    async def _receive(self) -> int | None:
         async with self._receiving:
             free = self._slots - self._running - self._waiting.qsize()
             if self._stopping or free <= 0:
-                return 0
+                return None
             timeout = self._hub.settings.work_item_queue_visibility_timeout
             messages = await self._hub.work_items.receive(
                 min(free, RECEIVED_SHARED if self._is_shared() else RECEIVE_COUNT_MAX),
@@ -185,7 +184,7 @@ class ActivityWorker:
             _log.warning("activity given back: %s", error, extra=fields("activity_abandoned"))
             await self._abandon(in_hand)
         except StorageError as error:
-            self._outage.failed("answering activities", error)
+            self._outage.given_up("answering an activity", error)
             await self._abandon(in_hand)
         except Exception as error:  # noqa: BLE001 - a defect of ours must not stop the others
             _log.exception(
@@ -200,7 +199,7 @@ class ActivityWorker:
         try:
             await self._hub.work_items.abandon(in_hand)
         except StorageError as error:
-            self._outage.failed("giving messages back", error)
+            self._outage.given_up("giving a message back", error)
 
     async def _answer(self, in_hand: InHand, event: TaskScheduled) -> HistoryEvent:
         call = ActivityCall(
@@ -234,13 +233,16 @@ class ActivityWorker:
         parcel = self._courier.parcel(
             outbox, sender=target, episode=episode if episode is not None else -1
         )
+        await self._patiently(parcel.send)
+        await parcel.hand_over()
+        await self._patiently(lambda: self._hub.work_items.delete(in_hand))
+
+    async def _patiently(self, call: Callable[[], Awaitable[object]]) -> None:
         while True:
             try:
-                await parcel.send()
+                await call()
                 break
-            except StorageError as error:
+            except TransientStorageError as error:
                 self._outage.failed("answering activities", error)
-                await asyncio.sleep(RETRY_DELAY_S)
+                await self._outage.pause()
         self._outage.worked("answering activities")
-        await parcel.hand_over()
-        await self._hub.work_items.delete(in_hand)

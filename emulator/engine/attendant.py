@@ -6,10 +6,9 @@ another worker's commit, text that nobody can read, and defects of ours.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
 
 from emulator.core.episode import EpisodeSettings, Execution
 from emulator.core.events import GenericEvent, HistoryEvent, OrchestrationInstance
@@ -25,7 +24,13 @@ from emulator.engine.outage import Outage
 from emulator.engine.partition_loop import PartitionLoop
 from emulator.engine.session import Loaded, Session
 from emulator.engine.touches import Touches
-from emulator.errors import DecodeError, EtagMismatchError, PayloadTooLargeError, StorageError
+from emulator.errors import (
+    DecodeError,
+    EtagMismatchError,
+    LeaseLostError,
+    PayloadTooLargeError,
+    StorageError,
+)
 from emulator.hub.checkpoint import Checkpoint, project, record
 from emulator.hub.history import UNREAD_HISTORY, StoredHistory
 from emulator.hub.message_queue import InHand
@@ -34,8 +39,6 @@ from emulator.log import fields, get_logger
 from emulator.wire import instance_row
 
 _log = get_logger(__name__)
-RETRY_DELAY_S: Final = 1.0
-"""Pause before a session is tried again after the store failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,8 @@ class Attendant:
             self._outage.worked("committing")
         except EtagMismatchError as error:
             await self._lost(loop, session, batch, error)
+        except LeaseLostError:
+            session.forget()  # its messages are given back with everything else that the loop holds
         except DecodeError as error:
             await self._unreadable(loop, session, batch, error)
         except StorageError as error:
@@ -126,7 +131,7 @@ class Attendant:
         try:
             await loop.queue.delete_all(settled)
         except StorageError as error:
-            self._outage.failed("deleting messages", error)
+            self._outage.given_up("deleting messages", error)
         finally:
             loop.deleting -= 1
             for in_hand in settled:
@@ -169,7 +174,7 @@ class Attendant:
         held = [in_hand for in_hand in batch if loop.custody.holds(in_hand)]
         session.inbox.extendleft(reversed(held))
         session.queued = True
-        asyncio.get_running_loop().call_later(RETRY_DELAY_S, _requeue, loop, session)
+        self._outage.later(partial(_requeue, loop, session))
 
     # --- what work is made of -----------------------------------------------------------------------------------
 
@@ -242,7 +247,7 @@ class Attendant:
             try:
                 await loop.queue.abandon(in_hand)
             except StorageError as error:
-                self._outage.failed("giving messages back", error)
+                self._outage.given_up("giving a message back", error)
             loop.custody.drop(in_hand)
 
     async def discard(self, loop: PartitionLoop, messages: Sequence[InHand]) -> None:
@@ -275,8 +280,7 @@ class Attendant:
         custom_status: Callable[[Loaded], str | None],
     ) -> None:
         """Make an episode of the loaded execution durable and let go of the messages that caused it."""
-        if loop.is_lost:
-            raise EtagMismatchError(f"the partition {loop.queue.name} is read by someone else now")
+        await loop.check_lease()
         state = loaded.execution.state
         first = len(state.events) - len(result.rows)
         # What a rewind has set stays until the instance ends, as on Azure.

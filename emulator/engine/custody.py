@@ -27,6 +27,7 @@ class Custody:
         self._queue = queue
         self._clock = clock
         self._outage = outage
+        self._renewing = f"renewing messages of {queue.name}"
         self._held: dict[str, InHand] = {}
         self._parked: set[str] = set()
         self._changed = asyncio.Event()
@@ -103,7 +104,7 @@ class Custody:
         try:
             await self._queue.renew(in_hand, visibility_timeout_s=0)
         except StorageError as error:
-            self._outage.failed("giving messages back", error)
+            self._outage.given_up("giving a message back", error)
 
     async def _renew_due(self, seconds: int, left: timedelta) -> None:
         """A message that is ours no more is dropped: whoever has it now deals with it."""
@@ -117,6 +118,8 @@ class Custody:
             try:
                 if not await self._queue.renew(in_hand, visibility_timeout_s=seconds):
                     self.drop(in_hand)
+                self._outage.worked(self._renewing)
             except StorageError as error:
-                self._outage.failed("renewing messages", error)
+                self._outage.failed(self._renewing, error)
+                await self._outage.pause()
                 return

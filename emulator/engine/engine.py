@@ -50,7 +50,8 @@ class Engine:
         self._clock = clock
         self._ids = ids
         self._sessions_max = sessions_max
-        self._outage = Outage(hub.storage.description)
+        self.outage = Outage(hub.storage.description, clock)
+        """Of the hub's store."""
         self.courier = Courier(hub, clock, ids)
         self._ready: asyncio.Queue[tuple[PartitionLoop, Session]] = asyncio.Queue()
         self._ready_entities: asyncio.Queue[tuple[PartitionLoop, Session]] = asyncio.Queue()
@@ -60,17 +61,17 @@ class Engine:
             self.courier,
             clock=clock,
             ids=ids,
-            outage=self._outage,
+            outage=self.outage,
             is_shared=lambda: self.partitions.is_shared,
         )
         self._completions = Completions()
-        self._touches = Touches(hub, self._outage)
+        self._touches = Touches(hub, self.outage)
         attendant = Attendant(
             hub,
             self.courier,
             episode,
             clock=clock,
-            outage=self._outage,
+            outage=self.outage,
             completions=self._completions,
             touches=self._touches,
         )
@@ -87,7 +88,7 @@ class Engine:
             ids=ids,
         )
         self.partitions = PartitionManager(
-            hub, self._new_loop, clock=clock, outage=self._outage, on_change=self._route_partitions
+            hub, self._new_loop, clock=clock, outage=self.outage, on_change=self._route_partitions
         )
         self.client = HubClient(
             hub,
@@ -183,7 +184,7 @@ class Engine:
             self._enqueue,
             clock=self._clock,
             ids=self._ids,
-            outage=self._outage,
+            outage=self.outage,
             sessions_max=self._sessions_max,
         )
 

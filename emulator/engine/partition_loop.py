@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from emulator.core.ids import InstanceId
+from emulator.core.instant import Instant
 from emulator.engine.alarms import Alarms
 from emulator.engine.clock import Clock, IdSource
 from emulator.engine.courier import due_at
@@ -19,6 +20,7 @@ from emulator.engine.custody import Custody
 from emulator.engine.outage import Outage
 from emulator.engine.polling import Poller
 from emulator.engine.session import Session, SessionCache
+from emulator.errors import EtagMismatchError, LeaseLostError
 from emulator.hub.message_queue import InHand, MessageQueue
 from emulator.settings import HubSettings
 
@@ -67,6 +69,8 @@ class PartitionLoop:
         """Whether nothing more is to be begun here."""
         self.is_lost = False
         """Whether somebody else reads the queue: nothing more may be committed from here."""
+        self._held_until: Instant | None = None
+        self._renewed = asyncio.Event()
         self._receiving = asyncio.Lock()
         """Held while messages are on their way here, so that a stop does not leave them invisible to all."""
 
@@ -114,6 +118,37 @@ class PartitionLoop:
             session.queued = True
             self._ready(self, session)
 
+    # --- the lease --------------------------------------------------------------------------------------------
+
+    def hold_until(self, expires_at: Instant | None) -> None:
+        """The lease was taken or renewed; None: it does not end."""
+        was_doubtful = self._may_have_expired()
+        self._held_until = expires_at
+        self._renewed.set()
+        if was_doubtful:
+            self.wake()
+
+    async def check_lease(self) -> None:
+        """Wait until the queue is surely ours; call it before a commit.
+
+        The lease may have expired while the store, or this process, stood still. If nobody has taken it meanwhile it
+        is renewed, and work goes on where it was.
+
+        Raises:
+            EtagMismatchError: somebody else reads the queue now.
+            LeaseLostError: the loop stops, and nothing is begun any more.
+        """
+        while not self.is_lost and self._may_have_expired():
+            if self.is_stopping:
+                raise LeaseLostError(f"the lease of {self.queue.name} may have expired")
+            self._renewed.clear()
+            await self._renewed.wait()
+        if self.is_lost:
+            raise EtagMismatchError(f"the partition {self.queue.name} is read by someone else now")
+
+    def _may_have_expired(self) -> bool:
+        return self._held_until is not None and self._clock.now() >= self._held_until
+
     # --- life -------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -126,10 +161,11 @@ class PartitionLoop:
         finally:
             self._alarms.clear()
 
-    async def _receive(self) -> int:
+    async def _receive(self) -> int | None:
         async with self._receiving:
-            if self.is_stopping or len(self.custody) - len(self._alarms) >= self._threshold:
-                return 0
+            is_full = len(self.custody) - len(self._alarms) >= self._threshold
+            if self.is_stopping or is_full or self._may_have_expired():
+                return None
             timeout = self._settings.control_queue_visibility_timeout
             messages = await self.queue.receive(
                 self._settings.control_queue_batch_size,
@@ -172,6 +208,7 @@ class PartitionLoop:
     def _stop(self) -> None:
         self.is_stopping = True
         self._alarms.clear()
+        self._renewed.set()
 
     @property
     def has_running_sessions(self) -> bool:

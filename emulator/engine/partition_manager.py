@@ -6,7 +6,7 @@ The rules of a pass are core.balance; the app lease is taken first and watched b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from emulator.core.balance import Change, Drained, Move, PartitionLease, plan
@@ -98,19 +98,13 @@ class PartitionManager:
             except EtagMismatchError:
                 continue
             except StorageError as error:
-                self._outage.failed("releasing partitions", error)
+                self._outage.given_up("releasing partitions", error)
                 return
 
     # --- the app lease ----------------------------------------------------------------------------------------
 
     async def _take_app_lease(self) -> bool:
-        try:
-            taken = await self._hub.app_lease.acquire()
-        except StorageError as error:
-            self._outage.failed("taking the app lease", error)
-            await asyncio.sleep(SOON_S)
-            return await self._take_app_lease()
-        if taken:
+        if await self._patiently(self._hub.app_lease.acquire):
             _log.info("app lease taken", extra=fields("app_lease_acquired"))
             return True
         _log.warning(
@@ -126,14 +120,20 @@ class PartitionManager:
         settings = self._hub.settings
         while True:
             await asyncio.sleep(settings.app_lease_renew_interval.total_seconds())
-            if not settings.use_app_lease:
-                continue
+            if settings.use_app_lease and not await self._patiently(self._hub.app_lease.renew):
+                _log.warning("app lease lost", extra=fields("app_lease_lost"))
+                return
+
+    async def _patiently(self, call: Callable[[], Awaitable[bool]]) -> bool:
+        while True:
             try:
-                if not await self._hub.app_lease.renew():
-                    _log.warning("app lease lost", extra=fields("app_lease_lost"))
-                    return
+                answer = await call()
             except StorageError as error:
-                self._outage.failed("renewing the app lease", error)
+                self._outage.failed("keeping the app lease", error)
+                await self._outage.pause()
+                continue
+            self._outage.worked("keeping the app lease")
+            return answer
 
     # --- passes -----------------------------------------------------------------------------------------------
 
@@ -152,7 +152,9 @@ class PartitionManager:
                     continue
             except StorageError as error:
                 self._outage.failed("reading leases", error)
-                waiting = True
+                self.ready.set()
+                await self._outage.pause()
+                continue
             self.ready.set()
             interval = self._hub.settings.lease_acquire_interval.total_seconds()
             await asyncio.sleep(min(SOON_S, interval) if waiting else interval)
@@ -184,6 +186,8 @@ class PartitionManager:
             case Move.CLAIM | Move.RENEW:
                 await self._start_reading(lease)
             case Move.DRAIN:
+                if lease.control_queue in self._loops:
+                    self._loops[lease.control_queue].hold_until(lease.expires_at)
                 self._start_draining(lease.control_queue)
             case Move.RELEASE:
                 _log.info(
@@ -203,11 +207,15 @@ class PartitionManager:
 
     async def _start_reading(self, lease: PartitionLease) -> None:
         name = lease.control_queue
-        if name in self._loops or self._group is None or self._stopping:
+        if name in self._loops:
+            self._loops[name].hold_until(lease.expires_at)
+            return
+        if self._group is None or self._stopping:
             return
         self._draining.pop(name, None)
         await self._hub.storage.queues.create_queue(name)
         loop = self._loops[name] = self._new_loop(self._index[name])
+        loop.hold_until(lease.expires_at)
         self._tasks[name] = self._group.create_task(loop.run(), name=f"partition {name}")
         _log.info("partition %s claimed", name, extra=fields("partition_claimed"))
         self.ready.set()

@@ -27,17 +27,20 @@ class Poller:
         """Something was put, or there is room again: look at once."""
         self._signal.set()
 
-    async def run(self, receive: Callable[[], Awaitable[int]]) -> None:
-        """Call `receive` for ever; it tells how many messages it got."""
+    async def run(self, receive: Callable[[], Awaitable[int | None]]) -> None:
+        """Call `receive` for ever; it tells how many messages it got, or None if it did not look."""
         while True:
             try:
                 count = await receive()
-                self._outage.worked(self._name)
+                if count is not None:
+                    self._outage.worked(self._name)
             except NotFoundError:
+                self._outage.worked(self._name)
                 count = 0
             except StorageError as error:
                 self._outage.failed(self._name, error)
-                count = 0
+                await self._outage.pause()
+                continue
             if count:
                 self._delay = self._delay.after_signal()
                 self._signal.clear()

@@ -64,7 +64,7 @@ class Touches:
         try:
             tag = await self._hub.instances.project(instance, columns, etag=loaded.row)
         except StorageError as error:
-            self._outage.failed("writing times of instances", error)
+            self._outage.given_up("writing the time of an instance", error)
             return
         if tag is not None:  # else it was purged, or whoever wrote it knows better
             loaded.found_row(tag)

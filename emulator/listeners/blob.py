@@ -97,7 +97,7 @@ class BlobListener:
                 with self._work.unit():
                     await self._try(name, etag)
             except StorageError as error:
-                self._outage.failed(f"handling blobs of {self._path.container}", error)
+                self._outage.given_up(f"handling blobs of {self._path.container}", error)
 
     async def _try(self, name: str, etag: ETag) -> None:
         found = await self._blobs.download(self._path.container, name)

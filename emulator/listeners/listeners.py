@@ -50,8 +50,15 @@ class Listeners:
         *,
         clock: Clock,
         ids: IdSource,
+        outage: Outage,
     ) -> None:
-        """Nothing listens before run()."""
+        """Nothing listens before run().
+
+        Args:
+            outage: of the app's own store, which the engine uses too.
+        """
+        self._own_outage = outage
+        self._outages: dict[str, Outage] = {}
         self._app = app
         self._invoker = invoker
         self._settings = settings
@@ -167,5 +174,13 @@ class Listeners:
             clock=self._clock,
             ids=self._ids,
             work=self._work,
-            outage=Outage(storage.description),
+            outage=self._outage(storage),
         )
+
+    def _outage(self, storage: Storage) -> Outage:
+        """One for all that use a store, so that its loss is told once."""
+        own = self._own_outage
+        if storage.description == own.store:
+            return own
+        new = Outage(storage.description, self._clock)
+        return self._outages.setdefault(storage.description, new)

@@ -60,10 +60,10 @@ class QueueListener:
         async with asyncio.TaskGroup() as group:
             await self._poller.run(lambda: self._receive(group))
 
-    async def _receive(self, group: asyncio.TaskGroup) -> int:
-        """Take a batch and begin to handle it, unless enough is being handled; how many were taken."""
+    async def _receive(self, group: asyncio.TaskGroup) -> int | None:
+        """Take a batch and begin to handle it; how many were taken, or None if enough is being handled."""
         if self._work.stopping or self._running > self._settings.new_batch_threshold:
-            return 0
+            return None
         messages = await self._queues.receive(
             self.queue, count=self._settings.batch_size, visibility_timeout_s=VISIBILITY_S
         )
@@ -96,7 +96,7 @@ class QueueListener:
         except (NotFoundError, PopReceiptMismatchError):
             _log.debug("someone else has the message now", extra=fields("trigger_failed"))
         except StorageError as error:
-            self._outage.failed(f"answering {self.queue}", error)
+            self._outage.given_up(f"answering {self.queue}", error)
 
     async def _run(self, item: QueueItem | None) -> bool:
         """Whether the function succeeded. A message that was tried too often is not tried again."""

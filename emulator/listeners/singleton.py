@@ -59,7 +59,7 @@ class Singleton:
         except* StorageError as errors:
             for error in errors.exceptions:
                 if isinstance(error, StorageError):
-                    self._outage.failed(f"listening for {self._function}", error)
+                    self._outage.given_up(f"listening for {self._function}", error)
         except* _LostError:
             _log.warning(
                 "another host has taken over listening for %s",

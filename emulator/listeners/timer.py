@@ -156,7 +156,7 @@ class TimerListener:
         try:
             status = await self._monitor.read()
         except StorageError as error:
-            self._outage.failed("reading timers", error)
+            self._outage.given_up("reading timers", error)
             return None
         if status is None or status.next != self._schedule.next_after(status.last_updated):
             status = self._first_status(now)
@@ -171,9 +171,8 @@ class TimerListener:
     async def _remember(self, status: ScheduleStatus) -> None:
         try:
             await self._monitor.write(status)
-            self._outage.worked("remembering timers")
         except StorageError as error:
-            self._outage.failed("remembering timers", error)
+            self._outage.given_up("remembering timers", error)
 
     def _is_monitored(self, now: Instant) -> bool:
         return self._wants_monitor and shortest_gap(self._schedule, now) >= MONITORED_GAP_MIN

@@ -64,12 +64,16 @@ class Hosts:
                 lambda _loop, _session: None,
                 clock=self._clock,
                 ids=self._ids,
-                outage=Outage("memory"),
+                outage=Outage("memory", self._clock),
                 sessions_max=1,
             )
 
         manager = PartitionManager(
-            hub, new_loop, clock=self._clock, outage=Outage("memory"), on_change=lambda: None
+            hub,
+            new_loop,
+            clock=self._clock,
+            outage=Outage("memory", self._clock),
+            on_change=lambda: None,
         )
         self.members[name] = Member(manager, self._group.create_task(manager.run(), name=name))
 

@@ -67,7 +67,7 @@ class Scene:
             lambda _loop, _session: None,
             clock=self.clock,
             ids=self._ids,
-            outage=Outage("memory"),
+            outage=Outage("memory", self.clock),
             sessions_max=1,
         )
         self.courier.add_partition(0, loop)
@@ -81,7 +81,7 @@ class Scene:
             self.courier,
             clock=self.clock,
             ids=self._ids,
-            outage=Outage("memory"),
+            outage=Outage("memory", self.clock),
             is_shared=lambda: False,
         )
         self.courier.set_activities(loop)
@@ -182,12 +182,12 @@ async def test_a_host_that_stops_does_not_take_its_partitions_again():
             lambda _loop, _session: None,
             clock=clock,
             ids=ids,
-            outage=Outage("memory"),
+            outage=Outage("memory", clock),
             sessions_max=1,
         )
 
     manager = PartitionManager(
-        hub, new_loop, clock=clock, outage=Outage("memory"), on_change=lambda: None
+        hub, new_loop, clock=clock, outage=Outage("memory", clock), on_change=lambda: None
     )
     async with asyncio.TaskGroup() as group:
         running = group.create_task(manager.run())

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from emulator.engine.outage import Outage
 from emulator.errors import ConfigError
 from emulator.host.function_app import FunctionApp, LoadedFunction
 from emulator.listeners.listeners import DRAIN_S, Listeners
@@ -52,6 +53,7 @@ class Bench:
             self._open,
             clock=clock,
             ids=ids,
+            outage=Outage(self.storage.description, clock),
         )
 
     async def _open(self, connection: str | None) -> Storage:

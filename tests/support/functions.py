@@ -99,5 +99,5 @@ def surroundings(
         clock=clock or ManualClock(),
         ids=ids or CountedIds(),
         work=Work(),
-        outage=Outage("memory"),
+        outage=Outage("memory", ManualClock()),
     )
