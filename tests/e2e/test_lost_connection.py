@@ -1,4 +1,4 @@
-"""A host that loses Azurite for a while: a line when it is lost, a line when it is back, and nothing is lost with it."""
+"""A host that loses Azurite for a while: a line when it is lost, a line when it is back, and nothing gets lost."""
 
 from __future__ import annotations
 
