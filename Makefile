@@ -29,7 +29,7 @@ check: $(VENV)/check.stamp
 
 # Programs to measure against, if there are any: make bench YARDSTICK=folder BENCH="--stores azurite --rounds 5"
 bench: $(VENV)/bench.stamp
-	$(BIN)/python -m tests.bench $(if $(YARDSTICK),--yardstick $(YARDSTICK)) $(BENCH)
+	$(BIN)/python -m tests.bench $(if $(YARDSTICK),--yardstick $(YARDSTICK)) --write docs/benchmarks.md $(BENCH)
 
 format: $(VENV)/check.stamp
 	$(BIN)/ruff format .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from functools import cached_property
 from typing import Any, Final, cast
 
 from emulator.storage.ports import BlobPort, QueuePort, Storage, TablePort
@@ -45,9 +46,21 @@ class CountedStorage:
         self._inner = inner
         self._hub = hub_name.lower()
         self.calls: Counter[str] = Counter()
-        self.queues = cast("QueuePort", _Counted(inner.queues, self._count_queue))
-        self.tables = cast("TablePort", _Counted(inner.tables, self._count_table))
-        self.blobs = cast("BlobPort", _Counted(inner.blobs, self._count_blob))
+
+    @cached_property
+    def queues(self) -> QueuePort:
+        """See Storage."""
+        return cast("QueuePort", _Counted(self._inner.queues, self._count_queue))
+
+    @cached_property
+    def tables(self) -> TablePort:
+        """See Storage."""
+        return cast("TablePort", _Counted(self._inner.tables, self._count_table))
+
+    @cached_property
+    def blobs(self) -> BlobPort:
+        """See Storage."""
+        return cast("BlobPort", _Counted(self._inner.blobs, self._count_blob))
 
     @property
     def transactions(self) -> int:

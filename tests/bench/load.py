@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import uuid
 from dataclasses import dataclass
@@ -41,6 +42,28 @@ async def run(base: str, workload: Workload) -> Timed:
     """One round."""
     async with _session(base) as session:
         return await _round(session, workload, workload.count)
+
+
+async def run_with_payload(base: str, payload: str, count: int) -> None:
+    """Start so many orchestrations at once, each with the same large input, and wait for all."""
+    path = f"{PREFIX}/orchestrators/measure_text?timeout={PATIENCE_S}&pollingInterval=1"
+    body = json.dumps(payload).encode()
+    headers = {"Content-Type": "application/json"}
+
+    async def one(session: aiohttp.ClientSession) -> None:
+        async with session.post(path, data=body, headers=headers) as response:
+            text = await response.text()
+            assert (response.status, text) == (200, str(len(payload))), text[:200]
+
+    async with _session(base) as session, asyncio.TaskGroup() as group:
+        for _ in range(count):
+            group.create_task(one(session))
+
+
+async def until_completed(base: str, instance: str) -> None:
+    """Poll the status of one instance until it has completed."""
+    async with _session(base) as session:
+        await _completed(session, instance)
 
 
 def _session(base: str) -> aiohttp.ClientSession:
@@ -86,6 +109,10 @@ async def _with_events(session: aiohttp.ClientSession, workload: Workload) -> No
     for _ in range(workload.n):
         async with session.post(f"{PREFIX}/instances/{instance}/raiseEvent/go", json=1) as response:
             assert response.status == 202, await response.text()
+    await _completed(session, instance)
+
+
+async def _completed(session: aiohttp.ClientSession, instance: str) -> None:
     while await _status(session, instance) != "Completed":  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.01)
 

@@ -1,27 +1,30 @@
-"""Rounds of workloads, each on a fresh host and a fresh store, with the floor in turn."""
+"""Rounds of workloads, each on a fresh host and a fresh store, with the floor right before ours."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from tests.bench import host, load
+from tests.bench import host, load, seeding
 from tests.bench.peers import Yardstick
-from tests.bench.workloads import Workload
+from tests.bench.workloads import BY_NAME, Workload
 
 
 @dataclass(frozen=True)
 class Round:
-    """What one round gave."""
+    """What one round gave. `floor` is the line of the floor that ran right before it."""
 
+    number: int
     rate: float
     p50_ms: float
     p99_ms: float
-    host_cpu_ms: float
-    store_cpu_ms: float
+    host_cpu_s: float
+    store_cpu_s: float
+    count: int
     peak_mib: float
-    floor_rate: float | None = None
+    floor: dict[str, Any] | None = None
 
 
 @dataclass
@@ -37,8 +40,8 @@ class Result:
 
     @property
     def against_floor(self) -> float | None:
-        """Median of the ratios of rate and floor, taken in the same round."""
-        ratios = [r.rate / r.floor_rate for r in self.rounds if r.floor_rate]
+        """Median of the ratios of our rate and the floor's, taken in the same round."""
+        ratios = [r.rate / float(r.floor["orch_s"]) for r in self.rounds if r.floor]
         return statistics.median(ratios) if ratios else None
 
 
@@ -48,41 +51,80 @@ FLOORS: dict[str, Sequence[str]] = {
     "fan-100": ("fan", "100", "20", "--inflight", "8"),
     "chain-3 one at a time": ("chain", "3", "100", "--lat"),
 }
-"""The floor of a workload on Azurite: shape, n, count and options of floor_engine.py."""
+"""The floor of a workload on Azurite: arguments of floor_engine.py."""
 
 
-async def measure(
-    workload: Workload, store: str, rounds: int, yardstick: Yardstick | None
-) -> Result:
-    result = Result(workload, store)
-    for _ in range(rounds):
-        floor = await _floor(workload, store, yardstick)
-        result.rounds.append(await _round(workload, store, floor))
-    return result
-
-
-async def _floor(workload: Workload, store: str, yardstick: Yardstick | None) -> float | None:
-    arguments = FLOORS.get(workload.name) if store == "azurite" else None
-    if yardstick is None or arguments is None:
-        return None
-    shape, n, count, *options = arguments
-    found = await yardstick.floor(shape, int(n), int(count), *options)
-    return float(found["orch_s"])
-
-
-async def _round(workload: Workload, store: str, floor: float | None) -> Round:
-    async with host.running(store) as running:
+async def measure(workload: Workload, kind: str, number: int, yardstick: Yardstick | None) -> Round:
+    """One round of a workload on a fresh host."""
+    arguments = FLOORS.get(workload.name) if kind == "azurite" else None
+    floor = await yardstick.floor(*arguments) if yardstick is not None and arguments else None
+    async with host.running(kind) as running:
         await load.warm_up(running.base, workload)
-        before = running.cpu()
-        timed = await load.run(running.base, workload)
-        after = running.cpu()
-        count = len(timed.each)
-        return Round(
-            rate=timed.rate,
-            p50_ms=1000 * timed.percentile(0.5),
-            p99_ms=1000 * timed.percentile(0.99),
-            host_cpu_ms=1000 * (after[0] - before[0]) / count,
-            store_cpu_ms=1000 * (after[1] - before[1]) / count,
-            peak_mib=running.peak_mib(),
-            floor_rate=floor,
-        )
+        return await _round(workload, running, number, floor)
+
+
+async def _round(
+    workload: Workload, running: host.Running, number: int, floor: dict[str, Any] | None = None
+) -> Round:
+    before = running.cpu()
+    timed = await load.run(running.base, workload)
+    after = running.cpu()
+    return Round(
+        number=number,
+        rate=timed.rate,
+        p50_ms=1000 * timed.percentile(0.5),
+        p99_ms=1000 * timed.percentile(0.99),
+        host_cpu_s=after[0] - before[0],
+        store_cpu_s=after[1] - before[1],
+        count=len(timed.each),
+        peak_mib=running.peak_mib(),
+        floor=floor,
+    )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Throughput of chain-3 with many finished instances stored, against `other`.
+
+    `other` is an empty store on the embedded store, and the floor with as many stored on Azurite; `turns` are pairs.
+    """
+
+    store: str
+    finished: int
+    turns: tuple[tuple[float, float], ...]
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(ours / other for ours, other in self.turns)
+
+
+async def stored_embedded(finished: int, turns: int) -> Stored:
+    """Two hosts, one on an empty store and one on a full one, in turn."""
+    workload = BY_NAME["chain-3"]
+    pairs: list[tuple[float, float]] = []
+    async with (
+        host.store("sqlite") as full,
+        host.store("sqlite") as empty,
+        host.serving(full) as on_full,
+        host.serving(empty) as on_empty,
+    ):
+        for running in (on_full, on_empty):
+            await load.warm_up(running.base, workload)
+        await seeding.fill(full, finished)
+        for _ in range(turns):
+            ours = await load.run(on_full.base, workload)
+            other = await load.run(on_empty.base, workload)
+            pairs.append((ours.rate, other.rate))
+    return Stored("sqlite", finished, tuple(pairs))
+
+
+async def stored_azurite(finished: int, count: int, yardstick: Yardstick) -> Stored:
+    """Ours and the floor, each on an Azurite that holds as many finished instances."""
+    workload = BY_NAME["chain-3"].times(count)
+    options = ("--inflight", "32", "--preload", str(finished))
+    floor = await yardstick.floor("chain", "3", str(count), *options)
+    async with host.store("azurite") as full, host.serving(full) as running:
+        await load.warm_up(running.base, BY_NAME["chain-3"])
+        await seeding.fill(full, finished)
+        ours = await load.run(running.base, workload)
+    return Stored("azurite", finished, ((ours.rate, float(floor["orch_s"])),))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -38,6 +38,10 @@ class Workload:
     def activities(self) -> int:
         """Activities of one orchestration."""
         return self.n if self.orchestrator in ("chain", "fan", "children") else 0
+
+    def times(self, count: int) -> Workload:
+        """The same with another number of orchestrations."""
+        return replace(self, count=count)
 
 
 EMBEDDED = ("memory", "sqlite")

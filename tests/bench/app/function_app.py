@@ -13,6 +13,16 @@ def hello(name: str) -> str:
     return f"Hello {name}!"
 
 
+@app.activity_trigger(input_name="text")
+def length(text: str) -> int:
+    return len(text)
+
+
+@app.orchestration_trigger(context_name="context")
+def measure_text(context):
+    return (yield context.call_activity("length", context.get_input()))
+
+
 @app.orchestration_trigger(context_name="context")
 def chain(context):
     results = []
