@@ -47,7 +47,7 @@ async def run(base: str, workload: Workload) -> Timed:
 async def run_with_payload(base: str, payload: str, count: int) -> None:
     """Start so many orchestrations at once, each with the same large input, and wait for all."""
     path = f"{PREFIX}/orchestrators/measure_text?timeout={PATIENCE_S}&pollingInterval=1"
-    body = json.dumps(payload).encode()
+    body = json.dumps({"text": payload}).encode()
     headers = {"Content-Type": "application/json"}
 
     async def one(session: aiohttp.ClientSession) -> None:

@@ -20,7 +20,7 @@ def length(text: str) -> int:
 
 @app.orchestration_trigger(context_name="context")
 def measure_text(context):
-    return (yield context.call_activity("length", context.get_input()))
+    return (yield context.call_activity("length", context.get_input()["text"]))
 
 
 @app.orchestration_trigger(context_name="context")
