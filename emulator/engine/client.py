@@ -175,8 +175,11 @@ class HubClient:
 
     async def get(self, instance_id: str) -> InstanceRecord | None:
         """See OrchestrationClient.get. Nothing is found in a hub that is not there."""
+        return await self._look(InstanceId(instance_id))
+
+    async def _look(self, instance: InstanceId, *, payloads: bool = True) -> InstanceRecord | None:
         try:
-            return await self._hub.instances.get(InstanceId(instance_id))
+            return await self._hub.instances.get(instance, payloads=payloads)
         except NotFoundError:
             return None
 
@@ -210,13 +213,16 @@ class HubClient:
     ) -> InstanceRecord | None:
         """See OrchestrationClient.wait."""
         deadline = self._clock.monotonic() + limit.total_seconds()
-        with self._completions.watch(InstanceId(instance_id)) as ended:
+        instance = InstanceId(instance_id)
+        with self._completions.watch(instance) as ended:
             while True:
+                # Large payloads are not read at every look, but once, when there is something to tell.
+                is_told = ended.is_set()
                 ended.clear()
-                record = await self.get(instance_id)
+                record = await self._look(instance, payloads=is_told)
                 remaining = deadline - self._clock.monotonic()
                 if (record is not None and record.status in TERMINAL) or remaining <= 0:
-                    return record
+                    return record if is_told or record is None else await self._look(instance)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(
                         min(max(interval.total_seconds(), 0.001), remaining)

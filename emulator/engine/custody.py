@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Final
 
@@ -22,8 +22,20 @@ PAUSE_S: Final = 0.25
 class Custody:
     """Messages by id. A second delivery of one only brings a newer pop receipt."""
 
-    def __init__(self, queue: MessageQueue, clock: Clock, outage: Outage) -> None:
-        """Begin with nothing in hand."""
+    def __init__(
+        self,
+        queue: MessageQueue,
+        clock: Clock,
+        outage: Outage,
+        *,
+        on_drop: Callable[[], None] | None = None,
+    ) -> None:
+        """Begin with nothing in hand.
+
+        Args:
+            on_drop: told whenever one message fewer is held.
+        """
+        self._on_drop = on_drop
         self._queue = queue
         self._clock = clock
         self._outage = outage
@@ -68,6 +80,8 @@ class Custody:
         if self.holds(in_hand):
             del self._held[in_hand.message_id]
             self._parked.discard(in_hand.message_id)
+            if self._on_drop is not None:
+                self._on_drop()
 
     async def keep(self, visibility_timeout: timedelta) -> None:
         """Renew what is held, for ever. A child task of the loop that holds the messages."""

@@ -54,7 +54,7 @@ class PartitionLoop:
         self.sessions = SessionCache(sessions_max)
         self.deleting = 0
         """Deletions under way, of messages that were dealt with."""
-        self.custody = Custody(queue, clock, outage)
+        self.custody = Custody(queue, clock, outage, on_drop=self._look_for_room)
         self._settings = settings
         self._ready = ready
         self._clock = clock
@@ -65,6 +65,8 @@ class PartitionLoop:
             outage,
         )
         self._alarms = Alarms(clock, self._dispatch)
+        self._was_full = False
+        """Whether something was left in the queue because so many messages are held."""
         self.is_stopping = False
         """Whether nothing more is to be begun here."""
         self.is_lost = False
@@ -77,9 +79,8 @@ class PartitionLoop:
     # --- messages in ------------------------------------------------------------------------------------------
 
     def accepts(self, on_their_way: int = 0) -> bool:
-        """A partition that is being given up takes nothing more in memory."""
-        del on_their_way
-        return not self.is_stopping
+        """A partition that is being given up takes nothing more in memory, nor does one that holds many messages."""
+        return not self.is_stopping and not self._is_full(on_their_way)
 
     def wake(self) -> None:
         """Something was put into the queue."""
@@ -163,8 +164,7 @@ class PartitionLoop:
 
     async def _receive(self) -> int | None:
         async with self._receiving:
-            is_full = len(self.custody) - len(self._alarms) >= self._threshold
-            if self.is_stopping or is_full or self._may_have_expired():
+            if self.is_stopping or self._is_full() or self._may_have_expired():
                 return None
             timeout = self._settings.control_queue_visibility_timeout
             messages = await self.queue.receive(
@@ -176,9 +176,18 @@ class PartitionLoop:
                     await self.custody.refuse(in_hand)
             return len(messages)
 
-    @property
-    def _threshold(self) -> int:
-        return self._settings.control_queue_buffer_threshold
+    def _is_full(self, on_their_way: int = 0) -> bool:
+        """Whether as many messages are held as the settings allow, those apart that are not due yet."""
+        held = len(self.custody) - len(self._alarms) + on_their_way
+        if held < self._settings.control_queue_buffer_threshold:
+            return False
+        self._was_full = True
+        return True
+
+    def _look_for_room(self) -> None:
+        if self._was_full and not self._is_full():
+            self._was_full = False
+            self._poller.wake()
 
     async def drain(self, wait: Callable[[], Awaitable[None]]) -> None:
         """Take nothing more, let running sessions end, and give everything else back.

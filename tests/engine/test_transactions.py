@@ -5,12 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from emulator.compose import running_engine
+from emulator import config
+from emulator.compose import Parts, running_engine
+from emulator.core.backoff import JITTER_HIGH, POLLING_INTERVAL_MIN_S
+from emulator.engine.client import HubClient
+from emulator.engine.courier import Courier
+from emulator.hub.task_hub import TaskHub
+from emulator.settings import HubSettings
 from emulator.storage.memory import MemoryStorage
 from emulator.testing.chance import SeededIds
 from emulator.testing.counting import CountedStorage
@@ -19,6 +29,7 @@ from tests.support.engines import settings_for
 
 APP = Path(__file__).parents[1] / "e2e" / "behaviours"
 SETTLED_S = 60
+QUIET_S = 30
 
 
 async def count(orchestrator: str, value: Any) -> tuple[int, Counter[str]]:
@@ -55,15 +66,100 @@ def test_an_orchestration_takes_at_most(orchestrator: str, value: Any, most: flo
     assert transactions <= most, dict(calls)
 
 
-def test_an_idle_host_asks_seldom() -> None:
-    async def idle() -> int:
-        clock, ids = VirtualClock(asyncio.get_running_loop()), SeededIds()
-        settings = settings_for(APP)
-        storage = CountedStorage(MemoryStorage(clock, ids), settings.hub.hub_name)
-        async with running_engine(settings, storage, clock=clock, ids=ids):
-            await asyncio.sleep(3600)
-            storage.calls.clear()
-            await asyncio.sleep(3600)
-            return storage.calls.total()
+@asynccontextmanager
+async def counted_host(**hub: Any) -> AsyncIterator[tuple[Parts, CountedStorage]]:
+    """A host under the settings that an app has by default, but for those given."""
+    clock, ids = VirtualClock(asyncio.get_running_loop()), SeededIds()
+    settings = config.load(APP, config.Flags(storage="memory"), {})
+    settings = replace(settings, hub=replace(settings.hub, **hub))
+    storage = CountedStorage(MemoryStorage(clock, ids), settings.hub.hub_name)
+    async with running_engine(settings, storage, clock=clock, ids=ids) as parts:
+        yield parts, storage
 
-    assert run_virtually(idle()) <= 3600
+
+def test_an_idle_host_makes_less_than_one_storage_call_a_second() -> None:
+    async def idle() -> list[int]:
+        async with counted_host() as (parts, storage):
+            await parts.engine.client.start("chain", input=json.dumps(json.dumps(["x"])))
+            await asyncio.sleep(QUIET_S)
+            minutes = []
+            for _ in range(10):
+                storage.calls.clear()
+                await asyncio.sleep(60)
+                minutes.append(storage.calls.total())
+            return minutes
+
+    assert max(run_virtually(idle())) <= 60
+
+
+def test_an_idle_host_sees_foreign_messages_within_the_polling_setting_and_its_own_at_once() -> (
+    None
+):
+    async def seconds() -> tuple[float, float]:
+        async with counted_host() as (parts, storage):
+            loop, hub = asyncio.get_running_loop(), parts.settings.hub
+            await asyncio.sleep(3600)
+            other_hub = TaskHub(storage, hub, parts.ids.hex32)
+            courier = Courier(other_hub, parts.clock, parts.ids)
+            other = HubClient(other_hub, courier, clock=parts.clock, ids=parts.ids)
+            took = []
+            for client in (other, parts.engine.client):
+                began = loop.time()
+                instance = await client.start("chain", input=json.dumps(json.dumps(["x"])))
+                record = await parts.engine.client.wait(
+                    instance, limit=timedelta(hours=1), interval=timedelta(hours=1)
+                )
+                assert record is not None
+                assert record.status == "Completed"
+                took.append(loop.time() - began)
+            return took[0], took[1]
+
+    foreign, own = run_virtually(seconds())
+    assert foreign <= HubSettings().max_queue_polling_interval.total_seconds() * JITTER_HIGH
+    assert own < 1
+
+
+def test_whoever_waits_reads_large_payloads_once() -> None:
+    async def downloads() -> int:
+        async with counted_host() as (parts, storage):
+            text = "x" * 100_000
+            client = parts.engine.client
+            instance = await client.start("waits", input=json.dumps(json.dumps(text)))
+            await asyncio.sleep(QUIET_S)
+            before = storage.calls["download blob"]
+            record = await client.wait(
+                instance, limit=timedelta(seconds=60), interval=timedelta(seconds=1)
+            )
+            assert record is not None
+            assert record.status == "Running"
+            assert text in (record.input or "")
+            return storage.calls["download blob"] - before
+
+    assert run_virtually(downloads()) == 1
+
+
+def test_a_partition_holds_no_more_messages_than_the_settings_allow_and_takes_more_at_once() -> (
+    None
+):
+    threshold, batch, count = 8, 4, 200
+
+    async def work() -> tuple[int, float]:
+        bounds = {"control_queue_buffer_threshold": threshold, "control_queue_batch_size": batch}
+        async with counted_host(partition_count=1, **bounds) as (parts, _):
+            client, most = parts.engine.client, 0
+            (loop,) = parts.engine.partitions.owned
+            text = json.dumps(json.dumps("x"))
+            began = asyncio.get_running_loop().time()
+            instances = [await client.start("returns", input=text) for _ in range(count)]
+            for instance in instances:
+                most = max(most, len(loop.custody))
+                record = await client.wait(
+                    instance, limit=timedelta(hours=1), interval=timedelta(hours=1)
+                )
+                assert record is not None
+                assert record.status == "Completed"
+            return most, asyncio.get_running_loop().time() - began
+
+    most, seconds = run_virtually(work())
+    assert most < threshold + batch
+    assert seconds < POLLING_INTERVAL_MIN_S
