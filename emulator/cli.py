@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from emulator import config
+from emulator import config, product_version
 from emulator.commands.endings import execute
 from emulator.commands.threads import leaving_threads
 
@@ -34,8 +34,6 @@ def root(
 ) -> None:
     """The program's own options."""
     if version:
-        from emulator.compose import product_version
-
         typer.echo(product_version())
         raise typer.Exit
 

@@ -17,6 +17,7 @@ from bindings.orchestration_trigger import OrchestratorFunction, Orchestrators
 from bindings.registry import Registry
 from bindings.sdk_session import close as close_sdk_session
 from bindings.sdk_speed import install as make_sdk_fast
+from emulator import product_version
 from emulator.config import STATE_FOLDER, resolve_connection
 from emulator.core.entity import EntityRules
 from emulator.core.episode import EpisodeSettings
@@ -62,16 +63,6 @@ from emulator.supervision import Background, supervised, until_ready
 from emulator.wire.names import is_usable_hub_name
 
 _log = get_logger(__name__)
-
-
-def product_version() -> str:
-    """This distribution's version. Looking it up takes longer than all else that it stands beside."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("durable-functions-emulator")
-    except PackageNotFoundError:
-        return "0"
 
 
 def make_storage(settings: StorageSettings, clock: Clock, ids: IdSource) -> Storage:
