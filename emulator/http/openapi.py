@@ -202,6 +202,8 @@ _RESPONSES: Final[Json] = {
 
 _TEXT: Final[Json] = {"type": "string"}
 _STATUS_NAMES: Final[Json] = {"type": "string", "enum": [str(status) for status in RuntimeStatus]}
+_OF_2018: Final = "rewindPostUri"
+"""A link that only the dialect of 2018 gives."""
 _LINK_NAMES: Final = (
     "id",
     "statusQueryGetUri",
@@ -250,7 +252,7 @@ _SCHEMAS: Final[Json] = {
         "required": ["EventType", "Timestamp"],
         "additionalProperties": True,
     },
-    "CheckStatus": _closed(dict.fromkeys(_LINK_NAMES, _TEXT)),
+    "CheckStatus": _closed(dict.fromkeys((*_LINK_NAMES, _OF_2018), _TEXT), _OF_2018),
     "Purged": _closed({"instancesDeleted": {"type": "integer", "minimum": 0}}),
     "Entity": _closed(
         {

@@ -96,6 +96,8 @@ async def unknown_area(host: HostHere, prefix: str) -> object:
 
 async def links_of_a_start(host: HostHere, prefix: str) -> object:
     reply = await host.post(f"{prefix}/orchestrators/waits")
+    described = (await host.get(f"{prefix}/openapi.json")).json["components"]["schemas"]
+    assert set(reply.json) <= set(described["CheckStatus"]["properties"])
     return reply.status, "rewindPostUri" in reply.json
 
 
