@@ -29,6 +29,7 @@ EVENTS: Final = frozenset(
         "partition_stolen",
         "partition_released",
         "partition_lost",
+        "partitions_by_table",
         "app_lease_acquired",
         "app_lease_waiting",
         "app_lease_lost",

@@ -70,6 +70,15 @@ class PartitionManager:
     async def run(self) -> None:
         """Take the app lease, then make passes until cancelled; stop reading when the app lease is lost."""
         settings = self._hub.settings
+        if not settings.use_table_partition_management:
+            _log.warning(
+                "useTablePartitionManagement is false, but this host shares partitions by the table %sPartitions only. "
+                "Beside a worker that leases them by blobs, each queue of task hub %s would have two readers: stop "
+                "that worker, or set useTablePartitionManagement to true for all",
+                self._hub.name,
+                self._hub.name,
+                extra=fields("partitions_by_table"),
+            )
         async with asyncio.TaskGroup() as group:
             self._group = group
             while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -41,9 +42,9 @@ class Member:
 class Hosts:
     """Partition managers on one hub in memory."""
 
-    def __init__(self, group: asyncio.TaskGroup, partitions: int) -> None:
+    def __init__(self, group: asyncio.TaskGroup, partitions: int, **hub: Any) -> None:
         self._group = group
-        self._settings = replace(SETTINGS, partition_count=partitions)
+        self._settings = replace(SETTINGS, partition_count=partitions, **hub)
         self._clock: Clock = VirtualClock(asyncio.get_running_loop())
         self._ids = SeededIds()
         self._storage: Storage = MemoryStorage(self._clock, self._ids)
@@ -186,20 +187,17 @@ def test_a_host_started_again_under_its_name_has_its_queues_back_at_once() -> No
     run_virtually(scene())
 
 
-async def _figures(partitions: int) -> dict[str, float]:
-    """For docs/decisions: what each change took."""
-    async with asyncio.TaskGroup() as group:
-        hosts = Hosts(group, partitions)
-        took: dict[str, float] = {}
-        for title, what, names in (
-            ("0 to 1", hosts.join, ["a"]),
-            ("1 to 2", hosts.join, ["b"]),
-            ("2 to 4", hosts.join, ["c", "d"]),
-            ("4 to 1, in order", hosts.leave, ["a", "b", "c"]),
-            ("1 to 4", hosts.join, ["e", "f", "g"]),
-            ("4 to 1, killed", hosts.die, ["e", "f", "g"]),
-        ):
-            await _each(what, names)
-            took[title] = round(await hosts.until_even(), 1)
-        await hosts.end()
-        return took
+@pytest.mark.parametrize("by_table", [True, False])
+def test_a_host_says_so_when_it_should_lease_by_blobs(
+    by_table: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        async with asyncio.TaskGroup() as group:
+            hosts = Hosts(group, 1, use_table_partition_management=by_table)
+            await hosts.join("a")
+            await hosts.until_even()
+            await hosts.end()
+
+    run_virtually(scene())
+    told = [line for line in caplog.messages if "useTablePartitionManagement" in line]
+    assert len(told) == (0 if by_table else 1)
