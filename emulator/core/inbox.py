@@ -93,14 +93,17 @@ class Judge:
         if self._is_entity:
             verdict = self._judge_for_entity(message)
             return verdict if verdict is not Verdict.ACCEPT else self._once(message.event)
-        if self._state.is_terminal and not is_for_other(message, self._state):
+        is_for_other = self._started is not None and not _meant(
+            message.target.execution_id, self._started.instance.execution_id
+        )
+        if self._state.is_terminal and not is_for_other:
             return Verdict.DISCARD
         if isinstance(message.event, ExecutionStarted):
             return self._judge_execution_start(message.event)
         if self._started is None:
             return _without_start(arrival)
-        if is_for_other(message, self._state):
-            return self._judge_for_other_execution(arrival)
+        if is_for_other:
+            return _for_other_execution(arrival, self._started)
         task_id = answered_task(message.event)
         if task_id is None:
             return self._judge_unasked(arrival)
@@ -112,19 +115,6 @@ class Judge:
             return Verdict.DISCARD
         self._answered.add(task_id)
         return Verdict.ACCEPT
-
-    def _judge_for_other_execution(self, arrival: Arrival) -> Verdict:
-        """Left over from an execution before the stored one, or ahead of one that is about to be stored.
-
-        Messages are sent before their execution is stored. A worker that is held up in between, so that another
-        takes its partition over, may still store it. The real product deletes such messages, and the instance waits
-        for ever.
-        """
-        assert self._started is not None
-        is_later = arrival.inserted_at >= self._started.timestamp - CLOCKS_APART
-        if is_later and arrival.dequeue_count <= ELSEWHERE_DEQUEUE_COUNT:
-            return Verdict.DEFER
-        return Verdict.DISCARD
 
     def _judge_unasked(self, arrival: Arrival) -> Verdict:
         if self._is_early_answer_of_entity(arrival):
@@ -181,13 +171,6 @@ class Judge:
         return Verdict.ACCEPT if accepts else Verdict.DISCARD
 
 
-def is_for_other(message: TaskMessage, state: RuntimeState) -> bool:
-    """Whether a message is for another execution than the stored one."""
-    return state.started is not None and not _meant(
-        message.target.execution_id, state.started.instance.execution_id
-    )
-
-
 def _meant(wanted: ExecutionId | None, current: ExecutionId | None) -> bool:
     return wanted is None or wanted == current
 
@@ -196,6 +179,18 @@ def _without_start(arrival: Arrival) -> Verdict:
     """Nothing has started the instance: an answer may be ahead of its history, the rest is for nobody."""
     is_answer = answered_task(arrival.message.event) is not None
     if is_answer and arrival.dequeue_count <= ZOMBIE_DEQUEUE_COUNT:
+        return Verdict.DEFER
+    return Verdict.DISCARD
+
+
+def _for_other_execution(arrival: Arrival, current: ExecutionStarted) -> Verdict:
+    """Left over from an execution before the current one, or ahead of one that is about to be stored.
+
+    Messages are sent before their execution is stored. A worker that is held up in between, so that another takes its
+    partition over, may still store it. The real product deletes such messages, and the instance waits for ever.
+    """
+    is_later = arrival.inserted_at >= current.timestamp - CLOCKS_APART
+    if is_later and arrival.dequeue_count <= ELSEWHERE_DEQUEUE_COUNT:
         return Verdict.DEFER
     return Verdict.DISCARD
 

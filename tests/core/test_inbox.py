@@ -147,6 +147,14 @@ def test_a_message_for_an_execution_that_may_yet_be_stored_is_kept_for_a_while(
     assert Judge(RuntimeState(history), is_entity=False).judge(found) is verdict
 
 
+def test_a_start_that_was_just_accepted_takes_nothing_of_another_execution() -> None:
+    judge = Judge(RuntimeState(()), is_entity=False)
+    raised = replace(arrival(RAISED), message=replace(OTHER, event=RAISED))
+    assert judge.judge(arrival(START[1])) is Verdict.ACCEPT
+    assert judge.judge(replace(raised, inserted_at=LONG_AFTER)) is Verdict.DEFER
+    assert judge.judge(replace(raised, inserted_at=LONG_BEFORE)) is Verdict.DISCARD
+
+
 @pytest.mark.parametrize(
     ("status", "replaces", "verdict"),
     [
