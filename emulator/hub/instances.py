@@ -100,6 +100,9 @@ class InstanceTable:
 
         Returns:
             Its tag; None if someone else wrote it meanwhile: that row stands.
+
+        Raises:
+            NotFoundError: the row that was read is gone, or there is no such hub.
         """
         key = RowKey(partition=escape(instance), row="")
         written = await self._spill(key.partition, columns)
@@ -116,14 +119,17 @@ class InstanceTable:
         """
         key = RowKey(partition=escape(instance), row="")
         kind = WriteKind.INSERT if etag is None else WriteKind.MERGE
-        return await self._write_over(Write(kind=kind, key=key, columns=columns), etag)
+        try:
+            return await self._write_over(Write(kind=kind, key=key, columns=columns), etag)
+        except NotFoundError:
+            return None
 
     async def _write_over(self, write: Write, etag: str | None) -> ETag | None:
         try:
             return await self._tables.write(
                 self.name, replace(write, etag=ETag(etag) if etag else ANY)
             )
-        except (ConflictError, EtagMismatchError, NotFoundError):
+        except (ConflictError, EtagMismatchError):
             return None
 
     async def merge(self, instance: InstanceId, columns: Mapping[str, Value]) -> None:
