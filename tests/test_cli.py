@@ -209,7 +209,7 @@ async def test_broken_functions_are_told_and_the_others_run(tmp_path: Path) -> N
         "Off/function.json": function_json(*HTTP),
         "Off/__init__.py": "def main(req): return 'off'",
     }
-    place = new_place("memory", tmp_path, lambda: pytest.fail("no Azurite here"))
+    place = new_place("memory", tmp_path)
     app = write_app(tmp_path / "app", files)
     async with ready(app, place, tmp_path / "log") as (host, caller):
         assert (await caller.get("/api/fine")).text == "ok"
@@ -240,7 +240,7 @@ async def test_the_app_sees_its_folder_and_its_port(tmp_path: Path) -> None:
     def where(req: func.HttpRequest) -> str:
         return f"{os.getcwd()} {os.environ['WEBSITE_HOSTNAME']}"
     """
-    place = new_place("memory", tmp_path, lambda: pytest.fail("no Azurite here"))
+    place = new_place("memory", tmp_path)
     app = v2_app(tmp_path / "app", function)
     async with ready(app, place, tmp_path / "log") as (host, caller):
         assert (await caller.get("/api/where")).text == f"{app} localhost:{host.port}"

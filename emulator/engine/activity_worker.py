@@ -233,16 +233,9 @@ class ActivityWorker:
         parcel = self._courier.parcel(
             outbox, sender=target, episode=episode if episode is not None else -1
         )
-        await self._patiently(parcel.send)
+        await self._outlast(parcel.send)
         await parcel.hand_over()
-        await self._patiently(lambda: self._hub.work_items.delete(in_hand))
+        await self._outlast(lambda: self._hub.work_items.delete(in_hand))
 
-    async def _patiently(self, call: Callable[[], Awaitable[object]]) -> None:
-        while True:
-            try:
-                await call()
-                break
-            except TransientStorageError as error:
-                self._outage.failed("answering activities", error)
-                await self._outage.pause()
-        self._outage.worked("answering activities")
+    async def _outlast(self, call: Callable[[], Awaitable[object]]) -> None:
+        await self._outage.outlast("answering activities", call, retried=TransientStorageError)

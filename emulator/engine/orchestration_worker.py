@@ -171,15 +171,17 @@ class OrchestrationWorker:
     async def _judge_by_history(
         self, in_hand: InHand, execution: Execution, judge: Judge, *, replaces: bool
     ) -> Verdict:
-        arrival = in_hand.arrival()
-        if execution.state.is_terminal:
-            return judge.judge(arrival)
         event = in_hand.message.event
-        if isinstance(event, ExecutionStarted) and _depends_on_row(event, in_hand, replaces):
+        is_open = not execution.state.is_terminal
+        if (
+            is_open
+            and isinstance(event, ExecutionStarted)
+            and _depends_on_row(event, in_hand, replaces)
+        ):
             verdict = await self._judge_start(in_hand, replaces=replaces)
             if verdict is not Verdict.ACCEPT:
                 return verdict
-        return judge.judge(arrival)
+        return judge.judge(in_hand.arrival())
 
     async def _judge_start(self, in_hand: InHand, *, replaces: bool) -> Verdict:
         """A start counts only if the Instances row agrees that it is the current one.

@@ -7,14 +7,15 @@ call works.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from emulator.engine.clock import Clock
 from emulator.errors import StorageError, TransientStorageError
 from emulator.log import fields, get_logger
 
 _log = get_logger(__name__)
+T = TypeVar("T")
 PAUSE_MIN_S: Final = 0.5
 PAUSE_MAX_S: Final = 5.0
 PAUSE_SHARE: Final = 0.25
@@ -84,6 +85,23 @@ class Outage:
                 self._worked_s - self._began_s,
                 extra=fields("storage_back"),
             )
+
+    async def outlast(
+        self,
+        what: str,
+        call: Callable[[], Awaitable[T]],
+        retried: type[StorageError] = StorageError,
+    ) -> T:
+        """Make a call until it works; other errors than those that are retried are raised."""
+        while True:
+            try:
+                answer = await call()
+            except retried as error:
+                self.failed(what, error)
+                await self.pause()
+                continue
+            self.worked(what)
+            return answer
 
     async def pause(self) -> None:
         """Wait until it is worth trying again."""

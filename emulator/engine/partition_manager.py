@@ -6,7 +6,7 @@ The rules of a pass are core.balance; the app lease is taken first and watched b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 from emulator.core.balance import Change, Drained, Move, PartitionLease, plan
@@ -18,6 +18,7 @@ from emulator.hub.task_hub import TaskHub
 from emulator.log import fields, get_logger
 
 _log = get_logger(__name__)
+KEEPING: Final = "keeping the app lease"
 SOON_S: Final = 1.0
 """Pause between passes while something is draining or about to become ours."""
 RETRIES_MAX: Final = 9
@@ -113,7 +114,7 @@ class PartitionManager:
     # --- the app lease ----------------------------------------------------------------------------------------
 
     async def _take_app_lease(self) -> bool:
-        if await self._patiently(self._hub.app_lease.acquire):
+        if await self._outage.outlast(KEEPING, self._hub.app_lease.acquire):
             _log.info("app lease taken", extra=fields("app_lease_acquired"))
             return True
         _log.warning(
@@ -129,20 +130,11 @@ class PartitionManager:
         settings = self._hub.settings
         while True:
             await asyncio.sleep(settings.app_lease_renew_interval.total_seconds())
-            if settings.use_app_lease and not await self._patiently(self._hub.app_lease.renew):
+            if not settings.use_app_lease:
+                continue
+            if not await self._outage.outlast(KEEPING, self._hub.app_lease.renew):
                 _log.warning("app lease lost", extra=fields("app_lease_lost"))
                 return
-
-    async def _patiently(self, call: Callable[[], Awaitable[bool]]) -> bool:
-        while True:
-            try:
-                answer = await call()
-            except StorageError as error:
-                self._outage.failed("keeping the app lease", error)
-                await self._outage.pause()
-                continue
-            self._outage.worked("keeping the app lease")
-            return answer
 
     # --- passes -----------------------------------------------------------------------------------------------
 

@@ -65,6 +65,5 @@ async def listen_together(runner: web.AppRunner, sockets: Sequence[socket]) -> N
     """Accept from sockets that other processes accept from as well."""
     for each in sockets:
         await web.SockSite(runner, each, backlog=ACCEPTED_AT_ONCE).start()
-        each.listen(
-            BACKLOG
-        )  # asyncio has one number for both, and has just told the system its own
+        # asyncio has one number for both, and has just told the system its own
+        each.listen(BACKLOG)

@@ -38,8 +38,7 @@ class Surface:
 
     def dialect(self, request: ApiRequest) -> Dialect:
         """How a request is answered where releases differ."""
-        is_old = self.is_of_2018 and request.prefix == ADMIN and not request.is_rpc
-        return OF_2018 if is_old else TODAY
+        return OF_2018 if self.is_of_2018 and request.prefix == ADMIN else TODAY
 
     def client(self, request: ApiRequest) -> OrchestrationClient:
         """The client of the hub and connection that a request names, or the app's own.

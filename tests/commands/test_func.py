@@ -20,8 +20,7 @@ from emulator.engine.clock import SystemClock, SystemIds
 from emulator.errors import ConfigError
 from emulator.func import main, read_start, use_environment
 from tests.commands.conftest import WAITING_APP
-from tests.conftest import store_params
-from tests.support.hosts import HostProcess, Place, calling, eventually, new_place
+from tests.support.hosts import HostProcess, Place, calling, eventually
 from tests.support.shell import Shell
 
 
@@ -97,9 +96,9 @@ def app(tmp_path: Path) -> Path:
     return Path(shutil.copytree(WAITING_APP, tmp_path / "app", ignore=ignored))
 
 
-@pytest.fixture(params=store_params(("sqlite", "azurite")))
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return new_place(request.param, tmp_path, lambda: request.getfixturevalue("azurite"))
+@pytest.fixture
+def place(lasting_place: Place) -> Place:
+    return lasting_place
 
 
 def environment(place: Place) -> dict[str, str]:

@@ -56,7 +56,7 @@ async def test_a_recording_becomes_a_hub_and_a_file_again(shell: Shell, tmp_path
 def other(tmp_path: Path) -> Place:
     folder = tmp_path / "other"
     folder.mkdir()
-    return new_place("sqlite", folder, lambda: pytest.fail("no server is needed"))
+    return new_place("sqlite", folder)
 
 
 async def test_a_copy_goes_on_where_the_hub_stood(shell: Shell, other: Place):

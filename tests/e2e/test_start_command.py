@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
 
 import pytest
 
 from tests.samples.readme import all_samples, promise_of
-from tests.support.hosts import DURABLE, SAMPLES, Place, new_place, ready, started
+from tests.support.hosts import DURABLE, SAMPLES, Place, new_place, printed_json, ready, started
 
 HELLO = SAMPLES / "hello_sequence"
 SLOW_TEXTS = {"SECONDS_PER_TEXT": "30"}
@@ -17,29 +16,19 @@ SLOW_TEXTS = {"SECONDS_PER_TEXT": "30"}
 
 @pytest.fixture
 def memory(tmp_path: Path) -> Place:
-    return new_place("memory", tmp_path, _no_azurite)
+    return new_place("memory", tmp_path)
 
 
 @pytest.fixture
 def embedded(tmp_path: Path) -> Place:
-    return new_place("sqlite", tmp_path, _no_azurite)
-
-
-def _no_azurite():
-    raise AssertionError("not needed here")
-
-
-def _printed_json(output: str) -> dict[str, object]:
-    """The indented object that --run prints."""
-    lines = output.splitlines()
-    return json.loads("\n".join(lines[lines.index("{") : lines.index("}") + 1]))
+    return new_place("sqlite", tmp_path)
 
 
 async def test_run_prints_the_outcome_and_the_host_stays_up(place: Place, tmp_path: Path):
     run = ("--run", "hello_sequence")
     async with ready(HELLO, place, tmp_path / "log", *run) as (host, caller):
         await host.until_printed('"lastUpdatedTime"')
-        status = _printed_json(host.output)
+        status = printed_json(host.output)
         assert status["runtimeStatus"] == "Completed"
         assert status["output"] == ["Hello Tokyo!", "Hello Seattle!", "Hello London!"]
         listed = (await caller.get(f"{DURABLE}/instances")).json
@@ -60,7 +49,7 @@ async def test_the_command_of_a_readme_prints_the_output_of_the_readme(
             for event, data in (("Paid", 17), ("Packed", "B2"), ("PickedUp", "Anna")):
                 await caller.post(f"/api/parcels/{instance_id}/{event}", data)
         await host.until_printed('"lastUpdatedTime"')
-        status = _printed_json(host.output)
+        status = printed_json(host.output)
         assert (status["runtimeStatus"], status["output"]) == ("Completed", promise.output)
 
 
@@ -69,7 +58,7 @@ async def test_run_takes_an_input(memory: Place, tmp_path: Path):
     run = ("--run", "Count_Words", "--input", f"@{tmp_path / 'texts.json'}")
     async with ready(SAMPLES / "fan_out_fan_in", memory, tmp_path / "log", *run) as (host, _):
         await host.until_printed('"lastUpdatedTime"')
-        assert _printed_json(host.output)["output"] == {"counts": [2, 1], "total": 3}
+        assert printed_json(host.output)["output"] == {"counts": [2, 1], "total": 3}
 
 
 @pytest.mark.parametrize(

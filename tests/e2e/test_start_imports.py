@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from tests.support.apps import v2_app
-from tests.support.hosts import new_place, ready
+from tests.support.hosts import new_place, printed_json, ready
 
 APP = """
 import sys
@@ -35,20 +34,14 @@ MUST_NOT_BE_LOADED = (
 )
 
 
-def _no_azurite():
-    raise AssertionError("not needed here")
-
-
 async def test_a_start_on_the_embedded_store_loads_no_storage_sdk_and_no_other_command(
     tmp_path: Path,
 ):
     app = v2_app(tmp_path / "app", APP)
-    place = new_place("sqlite", tmp_path, _no_azurite)
+    place = new_place("sqlite", tmp_path)
     async with ready(app, place, tmp_path / "log", "--run", "ask") as (host, _):
         await host.until_printed('"lastUpdatedTime"')
-        lines = host.output.splitlines()
-        status = json.loads("\n".join(lines[lines.index("{") : lines.index("}") + 1]))
-    loaded = status["output"]
+        loaded = printed_json(host.output)["output"]
     assert "emulator.storage.sqlite" in loaded
     unwanted = [
         name

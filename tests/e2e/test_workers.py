@@ -34,11 +34,7 @@ SLOWEST_S = 60.0
 
 @pytest.fixture
 def embedded(tmp_path: Path) -> Place:
-    return new_place("sqlite", tmp_path, _no_azurite)
-
-
-def _no_azurite():
-    raise AssertionError("not needed here")
+    return new_place("sqlite", tmp_path)
 
 
 async def _pids(port: int, *, without: frozenset[int] = frozenset()) -> set[int]:

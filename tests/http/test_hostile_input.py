@@ -23,7 +23,7 @@ BRACKETS = 100_000
 
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[HostHere]:
-    place = new_place("memory", tmp_path, lambda: pytest.fail("no server is needed"))
+    place = new_place("memory", tmp_path)
     limits = {"body_timeout": timedelta(seconds=0.5)}
     async with hosting(APP, place, http=limits) as running:
         yield running
@@ -216,7 +216,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(host: HostHe
 
 
 async def test_slow_clients_stop_neither_others_nor_the_host(tmp_path: Path):
-    place = new_place("memory", tmp_path, lambda: pytest.fail("no server is needed"))
+    place = new_place("memory", tmp_path)
     clock = SystemClock()
     writers: list[asyncio.StreamWriter] = []
     async with hosting(APP, place) as host:

@@ -44,7 +44,7 @@ OPERATIONS = [
 
 @pytest.fixture
 def memory(tmp_path: Path) -> Place:
-    return new_place("memory", tmp_path, lambda: pytest.fail("no server is needed"))
+    return new_place("memory", tmp_path)
 
 
 @pytest.fixture

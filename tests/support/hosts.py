@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -76,7 +77,11 @@ class Place:
         return {**inherited, **QUICK, _HUB_NAME: self.hub}
 
 
-def new_place(kind: str, folder: Path, azurite: Callable[[], Azurite]) -> Place:
+def _no_server() -> Azurite:
+    raise AssertionError("this place has no server")
+
+
+def new_place(kind: str, folder: Path, azurite: Callable[[], Azurite] = _no_server) -> Place:
     """A place on a kind of store; `folder` keeps the embedded one's file, `azurite` gives the running server."""
     storage = {
         "memory": lambda: "memory",
@@ -295,6 +300,12 @@ class HostProcess:
         """End it as a crash does."""
         self.send(signal.SIGKILL)
         await self.ended()
+
+
+def printed_json(output: str) -> dict[str, Any]:
+    """The indented object that --run prints."""
+    lines = output.splitlines()
+    return json.loads("\n".join(lines[lines.index("{") : lines.index("}") + 1]))
 
 
 @asynccontextmanager
