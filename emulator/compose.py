@@ -521,7 +521,10 @@ def _server(parts: Parts, routes: RouteTable, background: Background, keys: KeyS
         await engine.partitions.ready.wait()
         await parts.listeners.up.wait()
 
-    readiness = Readiness(lambda: engine.is_ready and parts.listeners.up.is_set(), wait)
+    def awaited() -> str | None:
+        return engine.awaited or parts.listeners.awaited
+
+    readiness = Readiness(awaited, wait, settings.http.readiness_timeout)
     management = ManagementApi(
         Surface(
             clients=parts.clients,

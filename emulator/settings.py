@@ -184,6 +184,8 @@ class HttpSettings:
     max_body_bytes: int = 104_857_600
     body_timeout: timedelta = timedelta(seconds=100)
     """How long a client may take to send a body. Ours: the real server asks for 240 bytes a second."""
+    readiness_timeout: timedelta = timedelta(seconds=30)
+    """How long a request is held that comes before the host is ready. Source: reference functions-host.md 3.1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

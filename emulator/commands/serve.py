@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,7 +39,11 @@ async def serve(
     run = read_run(run_name, run_input)
     settings, environment = prepare(folder, flags, say)
     stop = stop_on_signal()
-    async with running_host(settings, environment=environment, say=say) as host:
+    starting = running_host(settings, environment=environment, say=say)
+    async with up_unless(stop, starting) as host:
+        if host is None:
+            say(STOPPED)
+            return
         collect_garbage()
         if run is not None:
             check_run(run, host)
@@ -50,6 +55,33 @@ async def serve(
         await stop.wait()
         say(STOPPING)
     say(STOPPED)
+
+
+@asynccontextmanager
+async def up_unless(
+    stop: asyncio.Event, starting: AbstractAsyncContextManager[Host]
+) -> AsyncGenerator[Host | None]:
+    """A host once it is up; None if it is told to stop before, which it may wait for as long as another has its hub."""
+    limit = asyncio.timeout(None)
+
+    def end(_: asyncio.Future[bool]) -> None:
+        limit.reschedule(0)
+
+    async with AsyncExitStack() as stack:
+        told = asyncio.ensure_future(stop.wait())
+        host: Host | None = None
+        try:
+            async with limit:
+                told.add_done_callback(end)
+                try:
+                    host = await stack.enter_async_context(starting)
+                finally:
+                    told.remove_done_callback(end)
+                    told.cancel()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        yield host
 
 
 def collect_no_garbage() -> None:

@@ -24,6 +24,7 @@ from emulator.commands.serve import (
     introduce,
     prepare,
     stop_on_signal,
+    up_unless,
 )
 from emulator.commands.threads import leaving_threads
 from emulator.settings import Settings
@@ -77,9 +78,10 @@ class _Worker:
         settings, environment = prepare(orders.folder, orders.flags, self._say)
         settings = _named(settings, orders.number)
         sockets = [socket(fileno=number) for number in orders.sockets]
-        async with running_host(
-            settings, environment=environment, say=self._say, sockets=sockets
-        ) as host:
+        starting = running_host(settings, environment=environment, say=self._say, sockets=sockets)
+        async with up_unless(self._stop, starting) as host:
+            if host is None:
+                return
             collect_garbage()
             if run is not None:
                 check_run(run, host)

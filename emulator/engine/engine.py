@@ -101,9 +101,9 @@ class Engine:
         self._routed: dict[int, PartitionLoop] = {}
 
     @property
-    def is_ready(self) -> bool:
-        """Whether at least one partition is read here, or another worker has them all."""
-        return self.partitions.ready.is_set()
+    def awaited(self) -> str | None:
+        """What has to come before work can be taken, and its cure; None once it can."""
+        return self.partitions.awaited
 
     def share(self, put: Callable[[str], None], ended: Callable[[str], None]) -> None:
         """Tell other processes, which then need not poll, what they could not know: see hear().
@@ -146,10 +146,10 @@ class Engine:
                 for number in range(self._hub.settings.max_concurrent_entities):
                     group.create_task(self._work_on_entities(), name=f"entities {number}")
                 group.create_task(self.partitions.run(), name="partitions")
-                await self.partitions.ready.wait()
-                if started is not None:
-                    started.set()
                 try:
+                    await self.partitions.ready.wait()
+                    if started is not None:
+                        started.set()
                     await asyncio.Event().wait()
                 finally:
                     await asyncio.shield(self._drain())

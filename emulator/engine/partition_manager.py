@@ -24,6 +24,10 @@ SOON_S: Final = 1.0
 RETRIES_MAX: Final = 9
 """Passes in a row without a pause after a failed one."""
 BUSY_LOOK_S: Final = 0.05
+_OWN_HUB: Final = (
+    "give this app a hub of its own (host.json, extensions.durableTask.hubName), or set useAppLease to false if both "
+    "are the same app"
+)
 
 
 class PartitionManager:
@@ -57,6 +61,7 @@ class PartitionManager:
         self._stopping = False
         """Passes go on until everything is drained, so that the leases do not end before; but they start nothing."""
         self._released = False
+        self._lacks_app_lease = False
         self._passing = asyncio.Lock()
         self.is_shared = False
         """Whether the last pass has seen other workers."""
@@ -67,6 +72,15 @@ class PartitionManager:
     def owned(self) -> tuple[PartitionLoop, ...]:
         """The loops that read a queue now."""
         return tuple(self._loops.values())
+
+    @property
+    def awaited(self) -> str | None:
+        """What has to come before a partition can be read, and its cure; None once one is read, here or elsewhere."""
+        if self.ready.is_set():
+            return None
+        if self._lacks_app_lease:
+            return f"the app lease of task hub {self._hub.name}, which another app has: {_OWN_HUB}"
+        return f"a partition of task hub {self._hub.name} on {self._hub.storage.description}"
 
     async def run(self) -> None:
         """Take the app lease, then make passes until cancelled; stop reading when the app lease is lost."""
@@ -116,12 +130,14 @@ class PartitionManager:
     async def _take_app_lease(self) -> bool:
         if await self._outage.outlast(KEEPING, self._hub.app_lease.acquire):
             _log.info("app lease taken", extra=fields("app_lease_acquired"))
+            self._lacks_app_lease = False
             return True
+        self._lacks_app_lease = True
         _log.warning(
             "another app works on task hub %s (its app lease is taken); this one waits for it and runs only "
-            "activities. Give this app a hub of its own (host.json, extensions.durableTask.hubName), or set "
-            "useAppLease to false if both are the same app",
+            "activities: %s",
             self._hub.name,
+            _OWN_HUB,
             extra=fields("app_lease_waiting"),
         )
         return False
@@ -153,7 +169,6 @@ class PartitionManager:
                     continue
             except StorageError as error:
                 self._outage.failed("reading leases", error)
-                self.ready.set()
                 await self._outage.pause()
                 continue
             self.ready.set()

@@ -69,7 +69,11 @@ class AdminApi:
         self._keys = keys
 
     async def handle(self, request: ApiRequest) -> ApiResponse:
-        """Answer a request below /admin."""
+        """Answer a request below /admin.
+
+        Raises:
+            NotReadyError: a function is to be run, and the host is not ready.
+        """
         segments = request.path.split("/")
         match (request.method, [segment.lower() for segment in segments]):
             case ("GET" | "POST", ["host", "ping"]):
@@ -84,7 +88,7 @@ class AdminApi:
             case ("GET", ["functions", name, "status"]):
                 return self._function_status(name)
             case ("POST", ["functions", _]):
-                return self._run(segments[1], request)
+                return await self._run(segments[1], request)
             case _:
                 return await self._handle_keys(request, segments)
 
@@ -104,7 +108,7 @@ class AdminApi:
     def _status(self) -> dict[str, object]:
         return {
             "id": self._who.host_id,
-            "state": "Running" if self._readiness.is_ready() else "Starting",
+            "state": "Running" if self._readiness.is_ready else "Starting",
             "version": self._who.version(),
             "versionDetails": self._who.version(),
             "platformVersion": "",
@@ -145,7 +149,7 @@ class AdminApi:
             "isProxy": False,
         }
 
-    def _run(self, name: str, request: ApiRequest) -> ApiResponse:
+    async def _run(self, name: str, request: ApiRequest) -> ApiResponse:
         """Run a function in the background with a given input, which is always text."""
         function = self._app.find(name)
         if function is None:
@@ -159,6 +163,7 @@ class AdminApi:
             return empty(400)
         if not isinstance(body, dict):
             return empty(400)
+        await self._readiness.reached()
         value = cast("dict[str, object]", body).get("input")
         text = value if isinstance(value, str) or value is None else compact(value)
         work = self._invoker.invoke(function, ByHand(text), reason=REASON)

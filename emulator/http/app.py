@@ -21,7 +21,7 @@ from emulator.http.management import ManagementApi
 from emulator.http.messages import ApiRequest, ApiResponse, answer
 from emulator.http.problems import too_short
 from emulator.http.queries import Query
-from emulator.http.readiness import Readiness
+from emulator.http.readiness import NotReadyError, Readiness
 from emulator.http.urls import ADMIN, RPC, WEBHOOKS
 from emulator.log import fields, get_logger
 from emulator.settings import HttpSettings
@@ -81,16 +81,14 @@ def _too_large(limit: int) -> str:
     return f"The body is larger than the {limit - 1} bytes that the host takes; send less"
 
 
-def _answering(handler: Handler) -> Handler:
-    """The handler, with refused bodies as answers."""
-
-    async def answering(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except RefusedBodyError as refused:
-            return refused.response()
-
-    return answering
+async def _answered(work: Awaitable[web.Response]) -> web.Response:
+    """The answer to a request; what is refused on the way is one, too."""
+    try:
+        return await work
+    except RefusedBodyError as refused:
+        return refused.response()
+    except NotReadyError as refused:
+        return web.Response(status=503, text=str(refused))
 
 
 class HttpServer:
@@ -192,7 +190,7 @@ class HttpServer:
         # aiohttp refuses from its limit on; 0 is none
         limit = 0 if body_bytes_max is None else body_bytes_max + 1
         app = web.Application(client_max_size=limit)
-        app.router.add_route("*", "/{tail:(?s:.*)}", _answering(handler))
+        app.router.add_route("*", "/{tail:(?s:.*)}", handler)
         app.on_response_prepare.append(_tidy_headers)
         runner = web.AppRunner(
             app,
@@ -219,7 +217,7 @@ class HttpServer:
         preflight = self._preflight(request)
         if preflight is not None:
             return preflight
-        response = await self._answer(request)
+        response = await _answered(self._answer(request))
         response.headers.update(self._cors_headers(request))
         return response
 
@@ -267,10 +265,14 @@ class HttpServer:
     async def _barred(
         self, request: web.Request, level: Level, function: str = ""
     ) -> web.Response | None:
-        """Refuse who has no key; hold the others until the host is ready."""
+        """Refuse who has no key; hold the others until the host is ready.
+
+        Raises:
+            NotReadyError: that takes too long.
+        """
         refused = await self._refusal(request, level, function)
-        if refused is None and not await self._readiness.reached():
-            return web.Response(status=503, text=Readiness.refusal())
+        if refused is None:
+            await self._readiness.reached()
         return refused
 
     def _home(self) -> web.Response:
@@ -287,7 +289,8 @@ class HttpServer:
         base = len(RPC) + 1 if self._is_own_rpc(request) else len(WEBHOOKS) + 1
         if len(path) < base and path.lower() != WEBHOOKS:
             return _kestrel(_response(too_short()))
-        return _kestrel(await self._manage(request, path[base:], WEBHOOKS, is_rpc=True))
+        work = self._manage(request, path[base:], WEBHOOKS, is_rpc=True)
+        return _kestrel(await _answered(work))
 
     def _is_own_rpc(self, request: web.Request) -> bool:
         host, _, port = request.host.rpartition(":")

@@ -72,6 +72,13 @@ class Listeners:
         if not self._not_up:
             self.up.set()
 
+    @property
+    def awaited(self) -> str | None:
+        """What has to come before every listener is up; None once all are."""
+        if not self._not_up:
+            return None
+        return f"the stores that these triggers listen to: {', '.join(sorted(self._not_up))}"
+
     def _kinds(self) -> dict[TriggerKind, Callable[[LoadedFunction], Awaitable[None]]]:
         return {
             TriggerKind.TIMER: self._timer,

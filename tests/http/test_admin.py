@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from emulator.storage.ports import Storage
-from emulator.stores import Stores
 from tests.support.apps import v2_app
 from tests.support.hosts import HostHere, Place, eventually, hosting
 
@@ -142,86 +139,3 @@ async def test_browsers_are_told_which_origins_may_call(
             assert reply.status == 204
             assert reply.headers["Access-Control-Allow-Methods"] == "PUT"
             assert reply.headers["Access-Control-Allow-Headers"] == "x-mine"
-
-
-TICKS = """
-@app.timer_trigger(arg_name="timer", schedule="0 0 0 1 1 *")
-def ticks(timer: func.TimerRequest): pass
-"""
-
-
-async def test_a_host_is_starting_until_its_listeners_are_up(
-    tmp_path: Path, memory: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = asyncio.Event()
-
-    async def held(_: object, __: str | None) -> Storage:
-        await opened.wait()
-        return host.host.storage
-
-    monkeypatch.setattr("emulator.compose.Stores.open", held)
-    async with hosting(v2_app(tmp_path, TICKS), memory) as host:
-
-        async def state() -> str:
-            return (await host.get("/admin/host/status")).json["state"]
-
-        assert await state() == "Starting"
-        assert (await host.get("/admin/host/ping")).status == 200
-        opened.set()
-
-        async def is_running() -> bool:
-            return await state() == "Running"
-
-        await eventually(is_running, "the host is running")
-
-
-HELD = """
-@app.route(route="here")
-def here(req): return "here"
-"""
-ADDRESSES = (
-    "/api/here",
-    "/runtime/webhooks/durabletask/instances",
-    "/admin/extensions/DurableTaskExtension/instances",
-)
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """The stores of triggers do not answer before this is set."""
-    event = asyncio.Event()
-    whole = Stores.open
-
-    async def held(self: Stores, connection: str | None) -> Storage:
-        await event.wait()
-        return await whole(self, connection)
-
-    monkeypatch.setattr(Stores, "open", held)
-    return event
-
-
-async def test_requests_are_held_until_the_host_is_ready(
-    tmp_path: Path, memory: Place, opened: asyncio.Event
-) -> None:
-    async with hosting(v2_app(tmp_path, HELD + TICKS), memory) as host:
-        async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(host.get(address)) for address in ADDRESSES]
-            assert (await host.get("/admin/host/status")).json["state"] == "Starting"
-            assert not any(task.done() for task in asked)
-            opened.set()
-        assert [task.result().status for task in asked] == [200, 200, 200]
-
-
-async def test_requests_are_not_held_for_ever(
-    tmp_path: Path, memory: Place, opened: asyncio.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("emulator.http.readiness.HOLD_S", 0.05)
-    async with hosting(v2_app(tmp_path, HELD + TICKS), memory) as host:
-        for address in ADDRESSES:
-            reply = await host.get(address)
-            assert reply.status == 503
-            assert reply.text.startswith("Function host is not running.\n")
-            assert "/admin/host/status" in reply.text
-        assert (await host.get("/admin/host/ping")).status == 200
-        opened.set()
-        assert (await host.get("/api/here")).text == "here"
