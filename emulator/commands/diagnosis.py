@@ -9,6 +9,7 @@ from typing import Final
 
 from emulator.core.waiting import POISON_DEQUEUE_COUNT
 from emulator.hub.census import QueueState
+from emulator.hub.soundness import Unreadable
 
 PYTHON_TESTED: Final = ((3, 11), (3, 12), (3, 13))
 SDK: Final = "azure-functions-durable"
@@ -45,6 +46,9 @@ class Facts:
         app_failures: functions that cannot run, and warnings of the app.
         own_environment: a virtual environment in the app's folder that is not the one this runs in.
         store_problem: why the store could not be opened.
+        unreadable: rows of the hub that nobody can read.
+        has_leases_in_blobs: the hub was dealt out by an older partition manager.
+        partitions, partitions_wanted: control queues that the hub has, and those that host.json asks for.
     """
 
     python: tuple[int, int, int]
@@ -67,6 +71,10 @@ class Facts:
     hubs: tuple[str, ...] = ()
     queues: tuple[QueueState, ...] = ()
     workers: tuple[str, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+    has_leases_in_blobs: bool = False
+    partitions: int = 0
+    partitions_wanted: int = 0
 
 
 def diagnose(facts: Facts) -> list[Check]:
@@ -78,6 +86,8 @@ def diagnose(facts: Facts) -> list[Check]:
         *_app(facts),
         *_ports(facts),
         *_store(facts),
+        *_layout(facts),
+        *_rows(facts),
         *_messages(facts),
     ]
 
@@ -213,6 +223,37 @@ def _store(facts: Facts) -> Iterator[Check]:
     elif facts.store is not None:
         hubs = ", ".join(facts.hubs) or "none yet"
         yield Check(topic="store", level=Level.OK, text=f"{facts.store}; task hubs: {hubs}")
+
+
+def _layout(facts: Facts) -> Iterator[Check]:
+    if facts.has_leases_in_blobs:
+        yield Check(
+            topic="hub",
+            level=Level.WARNING,
+            text=f"task hub {facts.hub} is dealt out by leases on blobs, as older hosts do, and hosts under "
+            "useTablePartitionManagement: false. One that runs so would read the same queues as one that runs here",
+            cure="stop that host before durable start, or set useTablePartitionManagement to true for it",
+        )
+    if facts.partitions != facts.partitions_wanted:
+        yield Check(
+            topic="hub",
+            level=Level.ERROR,
+            text=f"task hub {facts.hub} has {facts.partitions} control queues, and partitionCount in host.json is "
+            f"{facts.partitions_wanted}. Which queue an instance's messages go to depends on that number: those of "
+            "instances that were started before would be looked for elsewhere",
+            cure=f"set partitionCount to {facts.partitions}, or name another hub (hubName)",
+        )
+
+
+def _rows(facts: Facts) -> Iterator[Check]:
+    for row in facts.unreadable:
+        yield Check(
+            topic="rows",
+            level=Level.ERROR,
+            text=f"in table {row.table}: {row.reason}",
+            cure="if a newer program wrote it, go on with that one; else correct the row, or delete all rows of that "
+            "instance, with a storage tool",
+        )
 
 
 def _messages(facts: Facts) -> Iterator[Check]:

@@ -28,6 +28,7 @@ from emulator.commands.store import (
 from emulator.errors import ConfigError, EmulatorError
 from emulator.hub.census import leases_of, owners, queue_states
 from emulator.hub.directory import hub_names
+from emulator.hub.soundness import has_leases_in_blobs, unreadable_rows
 from emulator.settings import Settings, StorageKind
 
 _PACKAGES: Final = (WORKER_PACKAGE, SDK, "azure-storage-queue", "azure-data-tables", "aiohttp")
@@ -149,11 +150,17 @@ async def _store(facts: Facts, target: Target, settings: Settings) -> Facts:
             if hub.hub.name not in hubs:
                 return facts
             leases = await leases_of(hub.hub)
+            with hub.out.progress("Looking at instances") as progress:
+                unreadable = await unreadable_rows(hub.hub, progress)
             return replace(
                 facts,
                 hub=hub.hub.name,
                 queues=await queue_states(hub.hub),
                 workers=owners(leases, hub.clock.now()),
+                unreadable=unreadable,
+                has_leases_in_blobs=await has_leases_in_blobs(hub.hub),
+                partitions=len(hub.hub.control_queues),
+                partitions_wanted=settings.hub.partition_count,
             )
     except EmulatorError as error:
         return replace(facts, store_problem=str(error))

@@ -12,8 +12,9 @@ from typing import Final
 
 from emulator.core.ids import InstanceId
 from emulator.core.instance import InstancePage, InstanceQuery, InstanceRecord
-from emulator.errors import ConflictError, EtagMismatchError, NotFoundError
+from emulator.errors import ConflictError, DecodeError, EtagMismatchError, NotFoundError
 from emulator.hub.payloads import PayloadStore
+from emulator.storage.pages import all_rows
 from emulator.storage.ports import (
     ANY,
     AllOf,
@@ -179,6 +180,14 @@ class InstanceTable:
             continuation = page.continuation
             if continuation is None:
                 return
+
+    async def survey(self) -> AsyncIterator[InstanceRecord | DecodeError]:
+        """Every row, without what lies in blobs, or why it cannot be read; in order of id."""
+        async for row in all_rows(self._tables, self.name, None):
+            try:
+                yield await self._record(row, payloads=False)
+            except DecodeError as error:
+                yield error
 
     async def _record(self, row: Row, *, payloads: bool) -> InstanceRecord:
         columns: dict[str, Value] = dict(row.columns)

@@ -7,6 +7,7 @@ import pytest
 
 from emulator.commands.diagnosis import Facts, Level, diagnose
 from emulator.hub.census import QueueState
+from emulator.hub.soundness import Unreadable
 
 SOUND = Facts(
     python=(3, 12, 1),
@@ -63,6 +64,19 @@ def test_a_sound_machine_has_no_findings():
             "error",
             "refused",
             "python -m azurite",
+        ),
+        (
+            {"unreadable": (Unreadable(table="HubHistory", reason="row 7 is odd"),)},
+            "error",
+            "in table HubHistory: row 7 is odd",
+            "newer program",
+        ),
+        ({"has_leases_in_blobs": True}, "warning", "leases on blobs", "stop that host"),
+        (
+            {"partitions": 7, "partitions_wanted": 4},
+            "error",
+            "has 7 control queues",
+            "set partitionCount to 7",
         ),
         ({"queues": (QUEUE,), "workers": ()}, "warning", "1 messages wait", "durable start"),
         (

@@ -1,27 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from azurite import Azurite, Ports
-from emulator import config
-from emulator.compose import make_storage
-from emulator.engine.clock import SystemClock, SystemIds
+from azurite import Ports, is_listening
 from emulator.errors import ConfigError
 from emulator.func import main, read_start, use_environment
 from tests.commands.conftest import WAITING_APP
-from tests.support.hosts import HostProcess, Place, calling, eventually
-from tests.support.shell import Shell
+from tests.support.hosts import SAMPLES, HostProcess, Place, calling, eventually, new_place
 
 
 @pytest.mark.parametrize(
@@ -167,71 +162,36 @@ def test_a_port_in_use_ends_with_one(func: Path, app: Path, place: Place, tmp_pa
     assert f"Port {port} is unavailable." in said.stderr
 
 
-async def test_doctor_on_a_sound_app(place: Place):
-    shell = Shell(WAITING_APP, place)
-    await shell.says("start-new", "--function-name", "greeting")
-    checks = await shell.json("doctor")
-    found = {check["topic"]: check for check in checks if check["level"] != "ok"}
-    assert "no host works on it" in found.pop("messages")["text"]
-    assert not set(found) - {"ports", "python"}, found
-
-
-async def test_doctor_tells_of_messages_that_nobody_can_read(place: Place):
-    shell = Shell(WAITING_APP, place)
-    await shell.says("start-new", "--function-name", "greeting")
-    queue = f"{place.hub.lower()}-control-00"
-    settings = config.load(WAITING_APP, config.Flags(storage=place.storage), place.environment)
-    storage = make_storage(settings.storage, SystemClock(), SystemIds())
-    await storage.open()
-    try:
-        await storage.queues.put(queue, "bm90IGEgbWVzc2FnZQ==", visibility_timeout_s=0)
-    finally:
-        await storage.close()
-    checks = await shell.json("doctor", code=1)
-    (junk,) = [check for check in checks if "cannot be read" in check["text"]]
-    assert queue in junk["text"]
-    assert "it stays in the queue until it is deleted" in junk["cure"]
-
-
-NOBODY = "127.0.0.1:1"
-
-
+@pytest.mark.soak
 @pytest.mark.azurite
-@pytest.mark.parametrize(
-    ("change", "problem", "cure"),
-    [
-        (
-            lambda text: re.sub(r"127\.0\.0\.1:\d+", NOBODY, text),
-            NOBODY,
-            "--storage, or correct the connection setting",
-        ),
-        (
-            lambda text: re.sub("AccountKey=[^;]+", "AccountKey=d3Jvbmc=", text),
-            "it refuses the credential",
-            "--storage, or correct the connection setting",
-        ),
-    ],
-    ids=["nobody listens", "wrong key"],
-)
-async def test_doctor_on_a_server_that_cannot_be_used(
-    azurite: Azurite, change: Callable[[str], str], problem: str, cure: str
-):
-    place = Place("azurite", change(azurite.connection_string), "DoctorHub")
-    checks = (await Shell(WAITING_APP, place).says("doctor", "--json", code=1)).json
-    (found,) = [check for check in checks if check["topic"] == "store"]
-    assert found["level"] == "error"
-    assert problem in found["text"], found
-    assert cure in found["cure"]
-
-
-async def test_doctor_on_a_folder_without_an_app(tmp_path: Path, place: Place):
-    said = await Shell(tmp_path, place).says("doctor", target=("--app", str(tmp_path)), code=1)
-    assert "Unable to find project root" in said.out
-    assert "→ run this in the folder of a function app" in said.out
-
-
-async def test_doctor_names_functions_that_cannot_run(tmp_path: Path, place: Place):
-    (tmp_path / "host.json").write_text('{"version": "2.0"}')
-    (tmp_path / "function_app.py").write_text("import nothing_of_that_name\n")
-    checks = (await Shell(tmp_path, place).says("doctor", "--json", code=1)).json
-    assert any("nothing_of_that_name" in check["text"] for check in checks)
+async def test_development_storage_is_started_used_and_ended(func: Path, tmp_path: Path):
+    """On its usual ports, which other runs on this machine may want, too: an Azurite that is there is used and left."""
+    ports = Ports()
+    was_there = is_listening(ports.blob)
+    app = Path(shutil.copytree(SAMPLES / "hello_sequence", tmp_path / "app"))
+    values = {
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+        "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    }
+    settings = {"IsEncrypted": False, "Values": values}
+    (app / "local.settings.json").write_text(json.dumps(settings))
+    place = new_place("memory", tmp_path)
+    port, log = Ports.free().blob, app / "_func_host.log"
+    process = begun([str(func), "start", "--port", str(port)], app, place, log)
+    host = HostProcess(process, log, port)
+    try:
+        async with calling(port) as caller:
+            await host.until_printed("Host lock lease acquired by instance ID '", within_s=180)
+            assert all(map(is_listening, ports))
+            started = await caller.post("/api/orchestrators/hello_sequence")
+            assert await caller.result(started.json["id"]) == [
+                f"Hello {city}!" for city in ("Tokyo", "Seattle", "London")
+            ]
+        os.killpg(process.pid, signal.SIGTERM)
+        assert await host.ended() == 0, host.output
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert ("starting Azurite" in host.output) is not was_there
+    assert is_listening(ports.blob) is was_there
