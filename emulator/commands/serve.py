@@ -64,7 +64,7 @@ async def up_unless(
     """A host once it is up; None if it is told to stop before, which it may wait for as long as another has its hub."""
     limit = asyncio.timeout(None)
 
-    def end(_: asyncio.Future[bool]) -> None:
+    def end(_: object) -> None:
         limit.reschedule(0)
 
     async with AsyncExitStack() as stack:
