@@ -8,7 +8,9 @@ Source: Newtonsoft.Json 13 (JsonTextReader, JsonPosition, JToken.ReadFrom); reco
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, cast
 
 DEPTH_MAX: Final = 64
@@ -29,6 +31,9 @@ _ESCAPES: Final = {
     "'": "'",
     "/": "/",
 }
+_STRINGS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NO_BRACKETS: Final = re.compile(r"[^\[\]{}]++")
+_STEPS: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 
 
@@ -75,12 +80,18 @@ def parse_first(text: str) -> Parsed:
 
 def _strict(text: str) -> Parsed | None:
     """The value of a text that every reader takes the same way; None if the lenient one is needed."""
-    if text.count("[") + text.count("{") > DEPTH_MAX:
+    if text.count("[") + text.count("{") > DEPTH_MAX and _depth(text) > DEPTH_MAX:
         return None
     try:
         return Parsed(value=cast(object, json.loads(text)))
     except ValueError:
         return None
+
+
+def _depth(text: str) -> int:
+    """How deep containers lie in each other; of a text that is no strict JSON, anything."""
+    brackets = _NO_BRACKETS.sub("", _STRINGS.sub("", text))
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
 
 
 class _Scope:

@@ -56,6 +56,15 @@ def stored_value(text: str | None) -> object:
     return parsed.value if parsed.is_writable else text
 
 
+def first_value(text: str) -> str:
+    """The first JSON value of a text, written anew.
+
+    Raises:
+        LenientJsonError: it does not begin with one.
+    """
+    return compact(parse_first(text).value)
+
+
 def second_text(instant: Instant) -> str:
     """A time in whole seconds, cut."""
     return Instant(instant // TICKS_PER_SECOND * TICKS_PER_SECOND).text()

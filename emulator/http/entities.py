@@ -7,13 +7,13 @@ from typing import Final, cast
 from emulator.core.entity_messages import unknown_entity_text
 from emulator.core.instance import InstanceQuery, InstanceRecord
 from emulator.core.json_text import compact
-from emulator.core.lenient_json import LenientJsonError, parse_first
+from emulator.core.lenient_json import LenientJsonError
 from emulator.engine.ports import OrchestrationClient
 from emulator.errors import InvalidRequestError
-from emulator.http.bodies import entity_object, message_body, stored_value
+from emulator.http.bodies import entity_object, first_value, message_body, stored_value
 from emulator.http.dialect import TODAY
 from emulator.http.instances import page_of, page_size, token_of
-from emulator.http.messages import ApiRequest, ApiResponse, answer, empty
+from emulator.http.messages import ApiRequest, ApiResponse, answer, empty, read_aside
 from emulator.http.queries import bound
 from emulator.http.surface import Route, RouteKey, Surface
 
@@ -82,7 +82,7 @@ class EntityRoutes:
         try:
             self._check_name(client, name)
             _check_key(key)
-            data = None if deletes else _input_of(request)
+            data = None if deletes else await _input_of(request)
         except InvalidRequestError as error:
             return ApiResponse(status=400, body=message_body(str(error)))
         operation = "delete" if deletes else request.query.text("op") or ""
@@ -110,14 +110,14 @@ def _check_key(key: str) -> None:
         )
 
 
-def _input_of(request: ApiRequest) -> str | None:
+async def _input_of(request: ApiRequest) -> str | None:
     """What a signal carries: a JSON value written anew, any other text as a JSON string, or nothing."""
     if not request.body:
         return None
     if not request.is_json:
         return compact(request.text)
     try:
-        return compact(parse_first(request.text).value)
+        return await read_aside(first_value, request.text)
     except LenientJsonError as error:
         raise InvalidRequestError(f"Could not parse JSON content: {error}") from error
 

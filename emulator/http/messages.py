@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from emulator.core.json_text import compact
 from emulator.http.bodies import JSON_TYPE
 from emulator.http.queries import Query
+
+T = TypeVar("T")
+LARGE_CHARACTERS: Final = 256 * 1024
+"""From here on a text is read in a thread: in the worst case it takes a second for each million characters."""
+
+
+async def read_aside(read: Callable[[str], T], text: str) -> T:
+    """What `read` makes of a text, while everything else goes on however large it is."""
+    if len(text) < LARGE_CHARACTERS:
+        return read(text)
+    return await asyncio.to_thread(read, text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

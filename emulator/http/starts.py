@@ -15,7 +15,7 @@ from emulator.engine.ports import OrchestrationClient
 from emulator.errors import InstanceConflictError, InstanceNotFoundError, InvalidRequestError
 from emulator.http.bodies import exception_body, message_body, stored_value
 from emulator.http.instances import status_body
-from emulator.http.messages import ApiRequest, ApiResponse, answer
+from emulator.http.messages import ApiRequest, ApiResponse, answer, read_aside
 from emulator.http.surface import Route, RouteKey, Surface
 from emulator.http.urls import check_status_headers
 
@@ -45,7 +45,7 @@ class StartRoutes:
         """Start an instance with the body's text, as it is, as its input."""
         text = request.text
         if text.strip():
-            parse(text)
+            await read_aside(parse, text)
         try:
             instance_id = await client.start(
                 segments[1],

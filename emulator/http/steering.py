@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from emulator.core.instance import InstanceRecord
-from emulator.core.json_text import compact
-from emulator.core.lenient_json import parse_first
 from emulator.core.status import TERMINAL
 from emulator.engine.ports import OrchestrationClient
 from emulator.errors import InstanceConflictError, InstanceNotFoundError
-from emulator.http.bodies import message_body
-from emulator.http.messages import ApiRequest, ApiResponse, answer, empty
+from emulator.http.bodies import first_value, message_body
+from emulator.http.messages import ApiRequest, ApiResponse, answer, empty, read_aside
 from emulator.http.surface import Route, RouteKey, Surface
 
 
@@ -48,7 +46,8 @@ class SteeringRoutes:
         text = request.text
         if not text.strip() and self._surface.dialect(request).takes_empty_events:
             text = "null"
-        await client.raise_event(segments[1], segments[3], compact(parse_first(text).value))
+        data = await read_aside(first_value, text)
+        await client.raise_event(segments[1], segments[3], data)
         return empty(202)
 
 

@@ -143,3 +143,27 @@ def _refusal(read: Callable[[str], Parsed], text: str) -> str | None:
     except LenientJsonError as error:
         return str(error)
     return None
+
+
+_DEEP = 64
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+@pytest.mark.parametrize("beside", ["", '"[[[[{\\"",' * 40, "[],{}," * 40])
+def test_containers_count_by_how_deep_they_lie_and_not_by_how_many_there_are(
+    opening: str, beside: str
+) -> None:
+    def nested(depth: int) -> str:
+        inner = opening * depth
+        return f"[{beside}{inner}1{''.join(']' if c == '[' else '}' for c in inner if c in '[{')}]"
+
+    assert parse(nested(_DEEP - 1)).value == json.loads(nested(_DEEP - 1))
+    with pytest.raises(LenientJsonError, match=r"MaxDepth of 64 has been exceeded"):
+        parse(nested(_DEEP))
+
+
+@given(st.recursive(st.text('[]{}"\\a'), st.lists, max_leaves=150))
+def test_strict_json_is_read_as_it_is(value: object) -> None:
+    text = json.dumps(value)
+    assert parse(text).value == value
+    assert parse_first(text).value == value

@@ -105,6 +105,34 @@ async def test_a_large_body_below_the_limit_is_an_input(host: HostHere):
     assert len((await host.status("large"))["input"]) == len(text) - 2
 
 
+SLOWLY_READ = b"[" + b"01," * (MEGABYTE // 2) + b"1]"
+"""Numbers that only the lenient reader takes: seconds of work."""
+OTHERS_ANSWERED = 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "media", "status"),
+    [
+        ("orchestrators/greeting", "text/plain", 202),
+        ("instances/asked/raiseEvent/third", "application/json", 202),
+        ("entities/counter/k?op=add", "application/json", 202),
+    ],
+)
+async def test_others_are_answered_while_a_large_body_is_read(
+    host: HostHere, target: str, media: str, status: int
+):
+    await host.start("approval", instance_id="asked")
+    head = f"POST {DURABLE}/{target} HTTP/1.1\r\nContent-Type: {media}\r\nX-Rest:"
+    reading = asyncio.ensure_future(sent(host.host.server.port, head, SLOWLY_READ))
+    others = 0
+    while not reading.done():
+        await host.get("/admin/host/ping")
+        others += 1
+    assert await reading == status
+    assert others > OTHERS_ANSWERED
+
+
 DEEP = {
     "arrays": b"[" * BRACKETS + b"]" * BRACKETS,
     "objects": b'{"a":' * BRACKETS + b"1" + b"}" * BRACKETS,
@@ -230,6 +258,31 @@ async def test_slow_clients_stop_neither_others_nor_the_host(tmp_path: Path):
     assert clock.monotonic() - began < ANSWER_WITHIN_S
     for writer in writers:
         writer.close()
+
+
+@pytest.mark.slow
+async def test_a_client_that_does_not_read_its_answer_stops_nobody(tmp_path: Path):
+    place = new_place("memory", tmp_path, lambda: pytest.fail("no server is needed"))
+    clock = SystemClock()
+    async with hosting(APP, place) as host:
+        for number in range(4):
+            await host.host.client.start(
+                "approval", instance_id=f"l{number}", input=json.dumps("x" * 2 * MEGABYTE)
+            )
+        writers: list[asyncio.StreamWriter] = []
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", host.host.server.port, limit=1
+            )
+            writer.write(f"GET {DURABLE}/instances HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await writer.drain()
+            assert await reader.readexactly(1) == b"H"
+            writers.append(writer)
+        assert (await host.get("/admin/host/status")).status == 200
+        began = clock.monotonic()
+    assert clock.monotonic() - began < ANSWER_WITHIN_S
+    for writer in writers:
+        writer.transport.abort()
 
 
 async def test_a_client_that_leaves_in_the_middle_is_forgotten(host: HostHere):
