@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final
 
 import typer
@@ -60,7 +60,8 @@ async def list_instances(
         prefix=prefix or None,
         exclude_entities=not entities,
     )
-    records, has_more = await _first(hub, where, top)
+    with hub.out.progress("Reading instances") as progress:
+        records, has_more = await _first(hub, where, top, progress)
     hub.out.result(
         [status_object(record, show_input=True) for record in records],
         _listing(records, hub.clock.now()) if records else "No instance.",
@@ -70,14 +71,19 @@ async def list_instances(
 
 
 async def _first(
-    hub: OpenHub, where: InstanceQuery, count: int
+    hub: OpenHub, where: InstanceQuery, count: int, progress: Callable[[int], None]
 ) -> tuple[list[InstanceRecord], bool]:
-    """The first instances that match, and whether there may be more. A page may be short without being the last."""
+    """The first instances that match, and whether there may be more. A page may be short without being the last.
+
+    Args:
+        progress: told of the number of instances read so far.
+    """
     records: list[InstanceRecord] = []
     continuation: str | None = None
     while True:
         page = await hub.client.query(where, top=count - len(records), continuation=continuation)
         records.extend(page.records)
+        progress(len(records))
         continuation = page.continuation
         if continuation is None or len(records) >= count:
             return records, continuation is not None
@@ -204,7 +210,7 @@ async def _watch_one(hub: OpenHub, instance: str, interval: float) -> None:
 async def _watch_all(hub: OpenHub, where: InstanceQuery, top: int, interval: float) -> None:
     with Live(console=hub.out.console, auto_refresh=False) as live:
         while True:
-            records, _ = await _first(hub, where, top)
+            records, _ = await _first(hub, where, top, lambda _: None)
             if hub.out.as_json:
                 hub.out.result([status_object(record, show_input=True) for record in records])
             else:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import azure.durable_functions as df
 import azure.functions as func
 import pytest
@@ -165,3 +169,48 @@ async def test_waiting_gives_the_output_or_links() -> None:
         links = client.create_http_management_payload("py7")
         assert links["statusQueryGetUri"] == answer.headers["Location"]
         assert "rewindPostUri" in links
+
+
+async def test_links_for_a_caller_lead_to_the_instance_by_the_origin_that_it_used() -> None:
+    async with client_of_a_host() as (client, host), aiohttp.ClientSession() as session:
+        origin = f"http://127.0.0.1:{host.server.port}"
+        request = func.HttpRequest(method="GET", url=f"{origin}/api/x", body=b"")
+        await client.start_new("WaitForEvent", "py8")
+        await until(client, "py8", Status.Running)
+        answer = client.create_check_status_response(request, "py8")
+        links = json.loads(answer.get_body())
+        assert links == client.get_client_response_links(request, "py8")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (202, "10")
+        assert answer.headers["Location"] == links["statusQueryGetUri"]
+        event = links["sendEventPostUri"].replace("{eventName}", "Go")
+        calls = [
+            ("GET", links["statusQueryGetUri"], 202),
+            ("POST", links["rewindPostUri"].replace("{text}", "x"), 412),
+            ("POST", links["suspendPostUri"].replace("{text}", "x"), 202),
+            ("POST", links["resumePostUri"].replace("{text}", "x"), 202),
+            ("POST", event, 202),
+            ("POST", links["terminatePostUri"].replace("{text}", "x"), 410),
+            ("POST", links["restartPostUri"], 202),
+            ("DELETE", links["purgeHistoryDeleteUri"], 200),
+        ]
+        assert {url.partition("/runtime")[0] for _, url, _ in calls} == {origin}
+        settled = {"suspendPostUri": Status.Suspended, "resumePostUri": Status.Running}
+        states = {links[name].replace("{text}", "x"): state for name, state in settled.items()}
+        states[event] = Status.Completed
+        for method, url, status in calls:
+            async with session.request(method, url, json=1) as reply:
+                assert reply.status == status, url
+            if url in states:
+                await until(client, "py8", states[url])
+
+
+def test_every_method_of_the_client_is_driven_here() -> None:
+    """A newer SDK may have more."""
+    methods = inspect.getmembers(df.DurableOrchestrationClient, inspect.isfunction)
+    driven = Path(__file__).read_text()
+    named = {name for name, *_ in MISSING}
+    assert not [
+        name
+        for name, _ in methods
+        if not name.startswith("_") and f"client.{name}(" not in driven and name not in named
+    ]
