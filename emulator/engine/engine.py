@@ -25,6 +25,7 @@ from emulator.engine.partition_manager import PartitionManager
 from emulator.engine.ports import Runners
 from emulator.engine.session import Session
 from emulator.engine.touches import Touches
+from emulator.engine.turns import Turns
 from emulator.hub.task_hub import TaskHub
 
 ACTIVITY_DRAIN_S: Final = 5.0
@@ -53,8 +54,8 @@ class Engine:
         self.outage = Outage(hub.storage.description, clock)
         """Of the hub's store."""
         self.courier = Courier(hub, clock, ids)
-        self._ready: asyncio.Queue[tuple[PartitionLoop, Session]] = asyncio.Queue()
-        self._ready_entities: asyncio.Queue[tuple[PartitionLoop, Session]] = asyncio.Queue()
+        self._ready: Turns[tuple[PartitionLoop, Session]] = Turns()
+        self._ready_entities: Turns[tuple[PartitionLoop, Session]] = Turns()
         self._activities = ActivityWorker(
             hub,
             runners.activities,
@@ -190,7 +191,7 @@ class Engine:
 
     def _enqueue(self, loop: PartitionLoop, session: Session) -> None:
         ready = self._ready_entities if is_entity_id(session.instance) else self._ready
-        ready.put_nowait((loop, session))
+        ready.put((loop, session), has_begun=session.loaded is not None)
 
     def _route_partitions(self) -> None:
         """Let the courier hand messages to the loops that run now."""
