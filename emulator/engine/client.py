@@ -59,6 +59,8 @@ _REPLACED: Final = "Replaced by a new instance with the same id."
 _REPLACE_LIMIT: Final = timedelta(hours=1)
 """How long a live instance may take to end that is to be replaced (extension, HttpApiHandler)."""
 _REPLACE_INTERVAL: Final = timedelta(milliseconds=50)
+LOOK_ANYWAY: Final = timedelta(seconds=30)
+"""How long an end that is to be told in this process is waited for without a look: the partition may have been away."""
 _SUSPENDABLE: Final = LIVE - {RuntimeStatus.SUSPENDED}
 
 
@@ -223,11 +225,20 @@ class HubClient:
                 remaining = deadline - self._clock.monotonic()
                 if (record is not None and record.status in TERMINAL) or remaining <= 0:
                     return record if is_told or record is None else await self._look(instance)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(
-                        min(max(interval.total_seconds(), 0.001), remaining)
-                    ):
-                        await ended.wait()
+                until = min(deadline, self._clock.monotonic() + LOOK_ANYWAY.total_seconds())
+                await self._until_worth_a_look(instance, ended, interval, until)
+
+    async def _until_worth_a_look(
+        self, instance: InstanceId, ended: asyncio.Event, interval: timedelta, until: float
+    ) -> None:
+        """Wait for one interval, or as long as the end would be told here: a thousand who wait must not poll."""
+        while (remaining := until - self._clock.monotonic()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(max(interval.total_seconds(), 0.001), remaining)):
+                    await ended.wait()
+                    return
+            if not self._courier.reads(instance):
+                return
 
     # --- steering ---------------------------------------------------------------------------------------------
 

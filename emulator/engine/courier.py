@@ -21,6 +21,7 @@ from emulator.core.events import (
     TaskScheduled,
     TimerFired,
 )
+from emulator.core.ids import InstanceId
 from emulator.core.instant import Instant
 from emulator.core.messages import OutboundMessage
 from emulator.engine.clock import Clock, IdSource
@@ -84,6 +85,10 @@ class Courier:
     def remove_partition(self, index: int) -> None:
         """This process reads the partition no more."""
         self._partitions.pop(index, None)
+
+    def reads(self, instance_id: str) -> bool:
+        """Whether messages to an instance are dealt with in this process."""
+        return self._hub.control_queue_of(InstanceId(instance_id)) in self._partitions
 
     def set_activities(self, recipient: Recipient | None) -> None:
         """Who takes activity requests in memory."""

@@ -138,6 +138,23 @@ def test_whoever_waits_reads_large_payloads_once() -> None:
     assert run_virtually(downloads()) == 1
 
 
+@pytest.mark.parametrize(("is_here", "most"), [(True, 2), (False, 21)])
+def test_waiting_polls_the_store_only_for_what_ends_elsewhere(*, is_here: bool, most: int) -> None:
+    async def looks() -> int:
+        async with counted_host() as (parts, storage):
+            hub = TaskHub(storage, parts.settings.hub, parts.ids.hex32)
+            courier = Courier(hub, parts.clock, parts.ids)
+            other = HubClient(hub, courier, clock=parts.clock, ids=parts.ids)
+            client = parts.engine.client if is_here else other
+            instance = await client.start("waits", input=json.dumps(json.dumps("go")))
+            await asyncio.sleep(QUIET_S)
+            storage.calls.clear()
+            await client.wait(instance, limit=timedelta(seconds=20), interval=timedelta(seconds=1))
+            return storage.calls["query Instances"]
+
+    assert run_virtually(looks()) in (most, most + 1)
+
+
 def test_a_partition_holds_no_more_messages_than_the_settings_allow_and_takes_more_at_once() -> (
     None
 ):
