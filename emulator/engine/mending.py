@@ -13,13 +13,16 @@ from emulator.core.ids import ExecutionId, InstanceId
 from emulator.core.instance import InstanceRecord
 from emulator.core.instant import Instant
 from emulator.core.state import RuntimeState
+from emulator.core.status import TERMINAL, RuntimeStatus
 from emulator.engine.session import Loaded
+from emulator.errors import EtagMismatchError
 from emulator.hub.task_hub import TaskHub
 from emulator.log import fields, get_logger
 from emulator.storage.ports import Value
 from emulator.wire import instance_row
 
 _log = get_logger(__name__)
+COMPARISONS_MAX: Final = 5
 _COMPARED: Final[Mapping[str, str]] = {
     "ExecutionId": "execution_id",
     "Name": "name",
@@ -35,15 +38,39 @@ async def mend(
     """Compare and, if they differ, write the row anew from the history.
 
     Only if the history is still the one that was loaded, and only over the row that was compared: a process that was
-    held up in between must not write what is old by then.
+    held up in between must not write what is old by then. A row that changes meanwhile is compared again.
 
     Returns:
-        Tag of the row if it is known to be right now, else None.
+        Tag of the row, which is known to be right now; None if it belongs to a later start.
+
+    Raises:
+        EtagMismatchError: another worker has gone on with the instance, or the row does not come to rest.
     """
+    for _ in range(COMPARISONS_MAX):
+        row = await hub.instances.get(instance, payloads=False)
+        if row is not None and _is_of_later_start(row, loaded.execution.state):
+            return None
+        columns = _columns(hub, loaded, custom_status, now)
+        if row is not None and not _differs(row, columns):
+            return row.etag
+        if await hub.history.tag(instance) != loaded.etag:
+            raise EtagMismatchError(f"{instance!r} has been gone on with meanwhile")
+        tag = await hub.instances.project(instance, columns, etag=row.etag if row else None)
+        if tag is not None:
+            _log.info(
+                "the status of instance %r was behind its history and has been mended",
+                instance,
+                extra=fields("instance_mended", instance_id=instance),
+            )
+            return tag
+    raise EtagMismatchError(f"the row of {instance!r} has been written again and again meanwhile")
+
+
+def _columns(
+    hub: TaskHub, loaded: Loaded, custom_status: str | None, now: Instant
+) -> dict[str, Value]:
+    """The row as the history wants it."""
     state = loaded.execution.state
-    row = await hub.instances.get(instance, payloads=False)
-    if row is not None and _is_of_later_start(row, state):
-        return None
     columns = instance_row.checkpoint_columns(
         state.events,
         execution=state.execution_id or ExecutionId(""),
@@ -51,28 +78,21 @@ async def mend(
         task_hub=hub.name,
         now=now,
     )
-    if row is not None and not _differs(row, columns):
-        return row.etag
-    if await hub.history.tag(instance) != loaded.etag:
-        return None
     urls = {place: hub.payloads.url(name) for place, name in (loaded.spilled or {}).items()}
     columns.update(instance_row.large_columns(state.events, urls))
-    tag = await hub.instances.project(instance, columns, etag=row.etag if row else None)
-    if tag is None:
-        return None
-    _log.info(
-        "the status of instance %r was behind its history and has been mended",
-        instance,
-        extra=fields("instance_mended", instance_id=instance),
-    )
-    return tag
+    return columns
 
 
 def _is_of_later_start(row: InstanceRecord, state: RuntimeState) -> bool:
-    """Somebody has started the instance anew meanwhile: the row belongs to that start."""
+    """Somebody has started the instance anew meanwhile: the row belongs to that start, which has not run yet.
+
+    Times alone do not tell: those of two executions come from the clocks of two workers. A row that shows an execution
+    at work is not of a later start, since that would have replaced the history first.
+    """
     return (
         state.started is not None
         and row.execution_id != state.execution_id
+        and (row.status is RuntimeStatus.PENDING or row.status in TERMINAL)
         and row.created_at > state.started.timestamp
     )
 

@@ -117,11 +117,11 @@ class OrchestrationWorker:
             if judged.execution is loaded.execution and _replaces(loaded, in_hand):
                 following = Execution(self._settings)
                 judge_of_new = Judge(following.state, is_entity=False)
-                verdict = await self._judge(in_hand, following, judge_of_new, replaces=True)
+                verdict = await self._judge(in_hand, loaded, following, judge_of_new, replaces=True)
                 if verdict is Verdict.ACCEPT:
                     judged.execution, judge = following, judge_of_new
             else:
-                verdict = await self._judge(in_hand, judged.execution, judge)
+                verdict = await self._judge(in_hand, loaded, judged.execution, judge)
             places[verdict].append(in_hand)
         return judged
 
@@ -142,18 +142,28 @@ class OrchestrationWorker:
         await self._attendant.abandon(loop, judged.deferred)
 
     async def _judge(
-        self, in_hand: InHand, execution: Execution, judge: Judge, *, replaces: bool = False
+        self,
+        in_hand: InHand,
+        loaded: Loaded,
+        execution: Execution,
+        judge: Judge,
+        *,
+        replaces: bool = False,
     ) -> Verdict:
         verdict = await self._judge_by_history(in_hand, execution, judge, replaces=replaces)
-        if verdict is Verdict.DISCARD and await self._is_ahead_of_start(in_hand, execution.state):
-            return Verdict.DEFER
-        return verdict
+        if verdict is not Verdict.DISCARD:
+            return verdict
+        is_ahead = await self._is_ahead_of_start(in_hand, loaded, execution.state)
+        return Verdict.DEFER if is_ahead else verdict
 
-    async def _is_ahead_of_start(self, in_hand: InHand, state: RuntimeState) -> bool:
-        """Whether a message for an instance without a live execution is for one that is not known here yet.
+    async def _is_ahead_of_start(
+        self, in_hand: InHand, loaded: Loaded, state: RuntimeState
+    ) -> bool:
+        """Whether a message for an instance without a live execution is for one that has not begun yet.
 
-        A start can be overtaken: it stays hidden for a while when the process dies that was to handle it. And
-        another worker may have run it since the history was read.
+        A start can be overtaken: it stays hidden for a while when the process dies that was to handle it. A row that
+        shows another execution at work says that the history is older than the row, or the row older than the history:
+        then the history that is known must be looked at again before anything is done because of it.
         """
         if not isinstance(
             in_hand.message.event, EventRaised | ExecutionSuspended | ExecutionResumed
@@ -165,8 +175,10 @@ class OrchestrationWorker:
         row = await self._hub.instances.get(instance, payloads=False)
         if row is None or row.status in TERMINAL or row.execution_id == state.execution_id:
             return False
-        is_behind = state.started is not None and row.created_at <= state.started.timestamp
-        return row.status is RuntimeStatus.PENDING or not is_behind
+        if row.status is RuntimeStatus.PENDING:
+            return True
+        loaded.is_current = False
+        return state.started is None
 
     async def _judge_by_history(
         self, in_hand: InHand, execution: Execution, judge: Judge, *, replaces: bool
