@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -14,17 +15,18 @@ from tests.bench.idle import idle
 from tests.bench.measure import Result, measure, stored_azurite, stored_embedded
 from tests.bench.peers import Yardstick
 from tests.bench.report import as_table, targets_as_table, write
+from tests.bench.scale import scale
 from tests.bench.sitting import Sitting
 from tests.bench.workloads import BY_NAME, WORKLOADS, Workload
 
-PARTS = ("rounds", "counts", "stored", "memory", "idle", "cold")
+PARTS = ("rounds", "counts", "stored", "memory", "idle", "workers", "cold")
 COUNTED = {"chain-3": 20, "chain-5": 20, "fan-100": 4, "fan-1000": 1, "children-100": 1}
 """Workloads whose storage calls are counted, and how many orchestrations of each."""
 FLOOR_COUNT = 40
 """Orchestrations on an Azurite with much stored, where each takes long."""
 
 
-def parse() -> argparse.Namespace:
+def parser_of_arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--parts", default=",".join(PARTS), help=f"which of {', '.join(PARTS)}")
     parser.add_argument(
@@ -40,7 +42,19 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--yardstick", type=Path, help="folder of the floors, peer and tap")
     parser.add_argument("--write", type=Path, help="where to write the report, as Markdown")
-    return parser.parse_args()
+    return parser
+
+
+def command(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> str:
+    """What to type for the same run."""
+    options = {
+        name: value
+        for name, value in vars(arguments).items()
+        if value != parser.get_default(name) and name not in ("yardstick", "write")
+    }
+    words = [f"--{name.replace('_', '-')} {shlex.quote(str(v))}" for name, v in options.items()]
+    yardstick = " YARDSTICK=..." if arguments.yardstick else ""
+    return f"make bench{yardstick}" + (f' BENCH="{" ".join(words)}"' if words else "")
 
 
 class Run:
@@ -60,6 +74,7 @@ class Run:
             "stored": self.stored,
             "memory": self.memory,
             "idle": self.idle,
+            "workers": self.workers,
             "cold": self.cold,
         }
         for name in self.arguments.parts.split(","):
@@ -144,6 +159,16 @@ class Run:
             self.sitting.idle.append(found)
             _say(str(found))
 
+    async def workers(self) -> None:
+        for store in self.stores:
+            if store == "memory":  # which cannot be shared
+                continue
+            work = scale(store, self.arguments.rounds)
+            found = await self.sitting.attempt(f"two workers on {store}", work)
+            for each in found or ():
+                self.sitting.scales.append(each)
+                _say(f"{each.store} {each.workload}: {each.ratio:.2f} with two workers")
+
     async def cold(self) -> None:
         sitting = self.sitting
         for number in range(2 * self.arguments.rounds + 1):
@@ -164,15 +189,15 @@ def _say(text: str) -> None:
 
 
 def main() -> int:
-    arguments = parse()
+    parser = parser_of_arguments()
+    arguments = parser.parse_args()
     sitting = asyncio.run(Run(arguments).all())
     _say(targets_as_table(sitting))
     for failure in sitting.failures:
         _say(f"failed: {failure}")
     if arguments.write:
-        given = f" BENCH='--rounds {arguments.rounds}'"
         arguments.write.parent.mkdir(exist_ok=True)
-        write(sitting, arguments.write, f"make bench YARDSTICK=...{given}")
+        write(sitting, arguments.write, command(parser, arguments))
     return 1 if sitting.failures else 0
 
 

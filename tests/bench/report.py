@@ -122,6 +122,8 @@ def _document(sitting: Sitting, command: str, drawn: Sequence[tuple[str, str]]) 
     for name, svg in drawn:
         yield from ("", f"![{name}]({svg})")
     yield from _transactions(sitting)
+    yield from _curves(sitting)
+    yield from _scales(sitting)
     yield from _start(sitting)
     yield from _peer(sitting)
     if sitting.failures:
@@ -152,6 +154,27 @@ def _transactions(sitting: Sitting) -> Iterator[str]:
         for each in sitting.counts
     ]
     yield from _table(("store", "workload", *kinds, "all", "wire"), rows)
+
+
+def _curves(sitting: Sitting) -> Iterator[str]:
+    if sitting.curves:
+        yield from ("", "## Memory of the host under heavy loads", "")
+        rows = ((each.name, f"{each.peak_mib:.0f}") for each in sitting.curves)
+        yield from _table(("load", "peak MiB"), rows)
+
+
+def _scales(sitting: Sitting) -> Iterator[str]:
+    if sitting.scales:
+        yield from ("", "## Two workers against one (`durable start --workers 2`)", "")
+        rows = (
+            (each.store, each.workload, f"{each.ratio:.2f}", f"{min(each.ratios):.2f}")
+            for each in sitting.scales
+        )
+        yield from _table(("store", "workload", "throughput", "least"), rows)
+        yield from (
+            "",
+            "`work-8` and `work-64` have so many activities that take CPU; load generator and store share the cores.",
+        )
 
 
 def _start(sitting: Sitting) -> Iterator[str]:

@@ -1,11 +1,10 @@
-"""`python -m tests.bench.scale`: two workers against one, in turn, on hubs that are shared out."""
+"""Two workers against one, in turn, on hubs that are shared out."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
-import sys
+from dataclasses import dataclass, field
 
 from tests.bench import host, load
 from tests.bench.workloads import BY_NAME, Workload
@@ -19,23 +18,28 @@ WORKLOADS = (
 )
 
 
-async def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.scale", description=__doc__)
-    parser.add_argument("--stores", default="sqlite,azurite")
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    for store in arguments.stores.split(","):
-        ratios: dict[str, list[float]] = {workload.name: [] for workload in WORKLOADS}
-        for _ in range(arguments.rounds):
-            one, two = await _rates(store), await _rates(store, "--workers", "2")
-            for name, found in ratios.items():
-                found.append(two[name] / one[name])
-                line = f"{store:8} {name:8} {one[name]:7.1f} {two[name]:7.1f} {found[-1]:5.2f}"
-                sys.stdout.write(f"{line}\n")
-                sys.stdout.flush()
-        for name, found in ratios.items():
-            sys.stdout.write(f"{store:8} {name:8} median {statistics.median(found):.2f}\n")
-    return 0
+@dataclass
+class Scale:
+    """Throughput of two workers against that of one, of one workload on one store, round by round."""
+
+    store: str
+    workload: str
+    ratios: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        """The median."""
+        return statistics.median(self.ratios)
+
+
+async def scale(store: str, rounds: int) -> list[Scale]:
+    """Every workload on one store."""
+    found = [Scale(store, workload.name) for workload in WORKLOADS]
+    for _ in range(rounds):
+        one, two = await _rates(store), await _rates(store, "--workers", "2")
+        for each in found:
+            each.ratios.append(two[each.workload] / one[each.workload])
+    return found
 
 
 async def _rates(store: str, *options: str) -> dict[str, float]:
@@ -47,7 +51,3 @@ async def _rates(store: str, *options: str) -> dict[str, float]:
             await load.warm_up(running.base, workload)
             rates[workload.name] = (await load.run(running.base, workload)).rate
     return rates
-
-
-if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))

@@ -12,6 +12,7 @@ from tests.bench.counts import Counts
 from tests.bench.idle import Idle
 from tests.bench.measure import Result, Stored
 from tests.bench.memory import Curve, Growth
+from tests.bench.scale import Scale
 
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ class Sitting:
     growth: Growth | None = None
     curves: list[Curve] = field(default_factory=list)
     idle: list[Idle] = field(default_factory=list)
+    scales: list[Scale] = field(default_factory=list)
     cold_s: list[float] = field(default_factory=list)
     import_s: list[float] = field(default_factory=list)
     durable_import_s: list[float] = field(default_factory=list)

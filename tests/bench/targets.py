@@ -60,7 +60,7 @@ def lines(sitting: Sitting) -> Iterator[Line]:
     figure = growth.last_mib / growth.first_mib if growth else None
     yield Line("T9", "memory after 10,000 orchestrations against after 100", 1.1, figure, True)
     yield from _idle(sitting)
-    yield Line("T11", "two processes against one", 1.0, None)
+    yield from _scale(sitting)
 
 
 def _transactions(sitting: Sitting) -> Iterator[Line]:
@@ -144,3 +144,11 @@ def _idle(sitting: Sitting) -> Iterator[Line]:
             ("seconds until our own has", 0.5, found and found.own_s),
         ):
             yield Line("T10", f"{kind}, idle host: {what}", limit, figure, True)
+
+
+def _scale(sitting: Sitting) -> Iterator[Line]:
+    for kind in ("sqlite", "azurite"):
+        for name, limit in (("chain-3", 1.0), ("work-64", 1.5)):
+            found = [s for s in sitting.scales if (s.store, s.workload) == (kind, name)]
+            figure = found[0].ratio if found else None
+            yield Line("T11", f"{kind}, {name}: two workers against one", limit, figure)
