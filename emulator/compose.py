@@ -276,7 +276,7 @@ async def running_host(
             storage = make_storage(settings.storage, clock, ids)
         await storage.open()
         stack.push_async_callback(storage.close)
-        parts = _parts(settings, storage, clock, ids, stack)
+        parts = _parts(settings, _loaded(settings, stack), storage, clock, ids, stack)
         host, background = await _listening(parts, stack, sockets)
         group = await stack.enter_async_context(supervised())
         background.group = group
@@ -289,15 +289,25 @@ async def running_host(
 
 @asynccontextmanager
 async def running_engine(
-    settings: Settings, storage: Storage, *, clock: Clock, ids: IdSource
+    settings: Settings,
+    storage: Storage,
+    *,
+    clock: Clock,
+    ids: IdSource,
+    app: FunctionApp | None = None,
 ) -> AsyncGenerator[Parts]:
     """An app on an open store without listeners: orchestrations, activities and entities, but no HTTP.
+
+    Args:
+        app: what the settings name, if it is loaded already; whoever has loaded it shuts it down.
 
     Raises:
         ConfigError: settings or app are not usable.
     """
     async with AsyncExitStack() as stack:
-        parts = _parts(settings, storage, clock, ids, stack)
+        if app is None:
+            app = _loaded(settings, stack)
+        parts = _parts(settings, app, storage, clock, ids, stack)
         group = await stack.enter_async_context(supervised())
         await stack.enter_async_context(_running(parts, group))
         yield parts
@@ -318,13 +328,21 @@ async def _running(parts: Parts, group: asyncio.TaskGroup) -> AsyncGenerator[Non
         engine.cancel()
 
 
+def _loaded(settings: Settings, stack: AsyncExitStack) -> FunctionApp:
+    app = load_functions(settings)
+    stack.push_async_callback(shut_down, app.source)
+    return app
+
+
 def _parts(
-    settings: Settings, storage: Storage, clock: Clock, ids: IdSource, stack: AsyncExitStack
+    settings: Settings,
+    app: FunctionApp,
+    storage: Storage,
+    clock: Clock,
+    ids: IdSource,
+    stack: AsyncExitStack,
 ) -> Parts:
     registry = Registry()
-    make_sdk_fast()
-    app = load_app(settings.app, registry)
-    stack.push_async_callback(shut_down, app.source)
     urls = Urls(settings, _prefix(settings, app))
     hub = TaskHub(storage, settings.hub, ids.hex32)
     box: list[Clients] = []
@@ -478,7 +496,6 @@ def load_orchestrators(settings: Settings) -> Orchestrators:
     Raises:
         ConfigError: the app cannot be loaded.
     """
-    make_sdk_fast()
     return _orchestrators(settings, load_functions(settings))
 
 
@@ -488,6 +505,7 @@ def load_functions(settings: Settings) -> FunctionApp:
     Raises:
         ConfigError: the app's script cannot be loaded.
     """
+    make_sdk_fast()
     return load_app(settings.app, Registry())
 
 
