@@ -8,6 +8,7 @@ import pytest
 from emulator.testing.port_suite import (
     Account,
     BlobSuite,
+    LeaseEndSuite,
     LeaseTimeSuite,
     QueueSuite,
     StorageSuite,
@@ -40,6 +41,11 @@ class TestLeaseTimes(LeaseTimeSuite):
         }
         async with make[request.param]() as opened:
             yield opened
+
+
+@pytest.mark.slow
+class TestLeaseEnds(LeaseEndSuite):
+    pass
 
 
 class TestStorage(StorageSuite):

@@ -19,6 +19,7 @@ from emulator.testing.port_suite.account import Account
 
 LEASE_A: Final = "aaaaaaaa-0000-0000-0000-000000000000"
 LEASE_B: Final = "bbbbbbbb-0000-0000-0000-000000000000"
+LEASE_C: Final = "cccccccc-0000-0000-0000-000000000000"
 
 
 class BlobSuite:
@@ -156,9 +157,14 @@ class BlobSuite:
             await blobs.release_lease(container, blob, lease_id=LEASE_B)
         await blobs.renew_lease(container, blob, lease_id=LEASE_A)
         await blobs.change_lease(container, blob, lease_id=LEASE_A, proposed_id=LEASE_B)
+        await blobs.change_lease(container, blob, lease_id=LEASE_A, proposed_id=LEASE_B)
+        with pytest.raises(LeaseLostError):
+            await blobs.change_lease(container, blob, lease_id=LEASE_A, proposed_id=LEASE_C)
         with pytest.raises(LeaseLostError):
             await blobs.renew_lease(container, blob, lease_id=LEASE_A)
         await blobs.release_lease(container, blob, lease_id=LEASE_B)
+        with pytest.raises(LeaseLostError):
+            await blobs.change_lease(container, blob, lease_id=LEASE_B, proposed_id=LEASE_C)
         await blobs.acquire_lease(container, blob, lease_id=LEASE_A, duration_s=15)
 
     async def test_a_leased_blob_is_written_by_its_holder(
@@ -240,3 +246,29 @@ class LeaseTimeSuite:
         await blobs.upload(container, "b", b"2")
         with pytest.raises(LeaseLostError):
             await blobs.renew_lease(container, "b", lease_id=LEASE_A)
+
+
+class LeaseEndSuite:
+    """A lease that has run out, in one test: with a service whose clock cannot be moved it takes 16 seconds."""
+
+    async def test_a_lease_that_has_run_out_gives_no_right(self, account: Account) -> None:
+        """It can be neither changed nor written under; renewed, it is in force again."""
+        blobs, container = account.storage.blobs, account.name("c")
+        await blobs.create_container(container)
+        for name in ("b", "renewed", "taken"):
+            await blobs.upload(container, name, b"1")
+            await blobs.acquire_lease(container, name, lease_id=LEASE_A, duration_s=15)
+        await account.elapse(16)
+        for name in ("b", "renewed", "taken"):
+            blob = await blobs.download(container, name)
+            assert blob is not None
+            assert not blob.leased
+        with pytest.raises(LeaseLostError):
+            await blobs.change_lease(container, "b", lease_id=LEASE_A, proposed_id=LEASE_B)
+        with pytest.raises(LeaseLostError):
+            await blobs.upload(container, "b", b"2", lease_id=LEASE_A)
+        await blobs.renew_lease(container, "renewed", lease_id=LEASE_A)
+        await blobs.upload(container, "renewed", b"2", lease_id=LEASE_A)
+        await blobs.acquire_lease(container, "taken", lease_id=LEASE_B, duration_s=15)
+        with pytest.raises(LeaseLostError):
+            await blobs.renew_lease(container, "taken", lease_id=LEASE_A)
