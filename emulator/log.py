@@ -30,6 +30,7 @@ EVENTS: Final = frozenset(
         "partition_released",
         "partition_lost",
         "partitions_by_table",
+        "lease_unreadable",
         "app_lease_acquired",
         "app_lease_waiting",
         "app_lease_lost",

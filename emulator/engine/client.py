@@ -107,7 +107,7 @@ class HubClient:
         scheduled_start: Instant | None = None,
     ) -> InstanceId:
         """See OrchestrationClient.start."""
-        await self._hub.ensure()
+        await self._hub.ensure(self._clock.now())
         instance = InstanceId(instance_id or self._ids.hex32())
         if len(escape(instance)) > KEY_LENGTH_MAX:
             raise PayloadTooLargeError(
@@ -206,7 +206,7 @@ class HubClient:
             raise ConfigError(
                 "Cannot make current app primary. This app is not using the AppLease feature."
             )
-        await self._hub.ensure()
+        await self._hub.ensure(self._clock.now())
         if not await self._hub.app_lease.is_ours():
             await self._hub.app_lease.want()
 
@@ -292,7 +292,7 @@ class HubClient:
             )
 
     async def _send(self, instance_id: str, event: HistoryEvent) -> None:
-        await self._hub.ensure()
+        await self._hub.ensure(self._clock.now())
         target = OrchestrationInstance(instance_id=InstanceId(instance_id), execution_id=None)
         outbound = OutboundMessage(message=TaskMessage(event=event, target=target))
         sent = await self._courier.put(outbound, sender=CLIENT_SENDER, episode=None)
@@ -302,7 +302,7 @@ class HubClient:
 
     async def purge(self, instance_id: str) -> bool:
         """See OrchestrationClient.purge."""
-        await self._hub.ensure()
+        await self._hub.ensure(self._clock.now())
         self._on_purge(InstanceId(instance_id))
         return await purge_instance(self._hub, InstanceId(instance_id))
 
@@ -344,7 +344,7 @@ class HubClient:
         self, *, remove_empty: bool = True, release_orphaned_locks: bool = True
     ) -> EntityCleanup:
         """See OrchestrationClient.clean_entities."""
-        await self._hub.ensure()
+        await self._hub.ensure(self._clock.now())
         removed = released = 0
         now, window = self._clock.now(), self._hub.settings.entity_message_reorder_window
         async for record in entity_cleanup.all_entities(self._hub):

@@ -136,7 +136,7 @@ class Engine:
         Raises:
             StorageError: the hub could not be created.
         """
-        await self._hub.ensure()
+        await self._hub.ensure(self._clock.now())
         self.courier.set_activities(self._activities)
         try:
             async with asyncio.TaskGroup() as group:

@@ -6,8 +6,10 @@ from asyncio import Lock
 from collections.abc import Callable
 
 from emulator.core.ids import InstanceId
+from emulator.core.instant import Instant
 from emulator.core.partition import partition_of
 from emulator.errors import LeaseLostError
+from emulator.hub.blob_leases import LeaseBlobs, describe_hub
 from emulator.hub.history import HistoryTable
 from emulator.hub.instances import InstanceTable
 from emulator.hub.leases import AppLease, PartitionTable
@@ -17,6 +19,7 @@ from emulator.hub.together import together
 from emulator.log import fields, get_logger
 from emulator.settings import HubSettings
 from emulator.storage.ports import Storage
+from emulator.wire.lease import HubInfo
 from emulator.wire.names import HubNames
 
 _log = get_logger(__name__)
@@ -44,6 +47,11 @@ class TaskHub:
             fetch_large=settings.fetch_large_messages,
         )
         self.partitions = PartitionTable(self.names.partitions, storage.tables)
+        """The leases of a hub whose queues are dealt out by a table."""
+        self.intents = self._leases(self.names.intents, unique)
+        """The leases of a hub whose queues are dealt out by blobs: who is to read a queue."""
+        self.ownerships = self._leases(self.names.ownerships, unique)
+        """And who reads it."""
         self.app_lease = AppLease(
             storage.blobs, self.names.app_lease, self.names.app_lease_info, settings.app_name
         )
@@ -64,16 +72,19 @@ class TaskHub:
         """Which control queue an instance's messages go to."""
         return partition_of(instance, self.settings.partition_count)
 
-    async def ensure(self) -> None:
+    async def ensure(self, now: Instant) -> None:
         """Create what is missing; once per process, unless that failed.
 
         Order: app lease, partitions, then everything else together.
+
+        Args:
+            now: stands in the description of a new hub whose queues are dealt out by blobs.
         """
         async with self._creating:
             if self._created:
                 return
             await self.app_lease.create()
-            await self.storage.tables.create_table(self.names.partitions)
+            await self._create_lease_store(now)
             await together(
                 [
                     self._create_table(self.names.history),
@@ -99,6 +110,19 @@ class TaskHub:
         )
         self._created = False
 
+    async def _create_lease_store(self, now: Instant) -> None:
+        if self.settings.use_table_partition_management:
+            await self.storage.tables.create_table(self.names.partitions)
+            return
+        container = self.names.leases
+        await self.storage.blobs.create_container(container)
+        count = self.settings.partition_count
+        info = HubInfo(task_hub=self.name, created_at=now, partition_count=count)
+        await describe_hub(self.storage.blobs, container, self.names.hub_info, info)
+
+    def _leases(self, folder: str, unique: Callable[[], str]) -> LeaseBlobs:
+        return LeaseBlobs(self.storage.blobs, self.names.leases, folder, unique)
+
     def _queue(self, name: str) -> MessageQueue:
         return MessageQueue(
             name, self.storage.queues, self.payloads, base64=self.settings.base64_messages
@@ -112,7 +136,11 @@ class TaskHub:
 
     async def _create_control_queue(self, name: str) -> None:
         await self.storage.queues.create_queue(name)
-        await self.partitions.add(name)
+        if self.settings.use_table_partition_management:
+            await self.partitions.add(name)
+            return
+        await self.intents.add(name)
+        await self.ownerships.add(name)
 
     async def _delete_queue(self, name: str) -> None:
         await self.storage.queues.delete_queue(name)

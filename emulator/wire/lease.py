@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from emulator.core.balance import PartitionLease
+from emulator.core.blob_balance import BlobLease
 from emulator.core.instant import Instant
 from emulator.core.json_text import compact, loads
 from emulator.core.partition import fnv1a
@@ -119,21 +120,11 @@ def decode_hub_info(text: str) -> HubInfo:
         raise DecodeError(f"taskhub.json lacks or garbles {error}") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlobLease:
-    """Content of a lease blob of the blob partition managers."""
-
-    partition_id: str
-    owner: str | None
-    token: str | None
-    epoch: int
-
-
 def encode_blob_lease(lease: BlobLease) -> str:
     """Text of a lease blob."""
     return compact(
         {
-            "PartitionId": lease.partition_id,
+            "PartitionId": lease.control_queue,
             "Owner": lease.owner,
             "Token": lease.token,
             "Epoch": lease.epoch,
@@ -141,19 +132,25 @@ def encode_blob_lease(lease: BlobLease) -> str:
     )
 
 
-def decode_blob_lease(text: str) -> BlobLease:
+def decode_blob_lease(control_queue: str, text: str, *, is_held: bool) -> BlobLease:
     """Read a lease blob.
+
+    Args:
+        control_queue: last part of the blob's name; that is what counts, whatever the text says.
 
     Raises:
         DecodeError: it is no such JSON.
     """
-    members = _object(text, "a lease blob")
-    owner, token = members.get("Owner"), members.get("Token")
+    members = _object(text, "it")
+    owner, token, epoch = members.get("Owner"), members.get("Token"), members.get("Epoch") or 0
+    if not isinstance(epoch, int):
+        raise DecodeError(f"its Epoch is {epoch!r}")
     return BlobLease(
-        partition_id=str(members.get("PartitionId")),
+        control_queue=control_queue,
         owner=str(owner) if owner else None,
         token=str(token) if token else None,
-        epoch=int(cast(int, members.get("Epoch") or 0)),
+        epoch=epoch,
+        is_held=is_held,
     )
 
 

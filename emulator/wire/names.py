@@ -75,6 +75,21 @@ class HubNames:
         """Container of the blob partition managers."""
         return f"{self.prefix}leases"
 
+    @property
+    def hub_info(self) -> str:
+        """Blob in that container which tells the hub's name and how many control queues it has."""
+        return "taskhub.json"
+
+    @property
+    def intents(self) -> str:
+        """Folder in that container: leases that say who is to read a queue."""
+        return "intent"
+
+    @property
+    def ownerships(self) -> str:
+        """Folder in that container: leases that say who reads a queue."""
+        return "ownership"
+
 
 def validate_hub_name(name: str, where: str) -> str:
     """Check a name that was configured.

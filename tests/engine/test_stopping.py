@@ -116,7 +116,7 @@ async def _no_session_is_busy() -> None:
 @pytest.fixture(params=KINDS)
 async def scene(request: pytest.FixtureRequest) -> Scene:
     made = Scene(request.param)
-    await made.hub.ensure()
+    await made.hub.ensure(made.clock.now())
     return made
 
 
@@ -156,7 +156,7 @@ async def test_a_message_on_its_way_to_a_loop_that_stops_is_visible_at_once(scen
 
 async def test_a_timer_handed_over_to_a_loop_that_has_stopped_comes_when_it_is_due():
     scene = Scene("partition")
-    await scene.hub.ensure()
+    await scene.hub.ensure(scene.clock.now())
     sent = await scene.put(due=scene.clock.now().plus(timedelta(seconds=60)))
     await scene.stop()
     await sent.hand_over()
@@ -170,7 +170,7 @@ async def test_a_host_that_stops_does_not_take_its_partitions_again():
     clock, ids = ManualClock(), CountedIds()
     settings = HubSettings(lease_acquire_interval=timedelta(0), use_app_lease=False)
     hub = TaskHub(MemoryStorage(clock, ids), settings, ids.hex32)
-    await hub.ensure()
+    await hub.ensure(clock.now())
     started: list[int] = []
 
     def new_loop(index: int) -> PartitionLoop:

@@ -79,7 +79,7 @@ async def partitions_on(
     clock, ids = VirtualClock(loop), SeededIds()
     settings = HubSettings(hub_name="Slow", worker_id="w", use_app_lease=app_lease)
     memory = MemoryStorage(clock, ids)
-    await TaskHub(memory, settings, ids.hex32).ensure()
+    await TaskHub(memory, settings, ids.hex32).ensure(clock.now())
 
     def plan(call: Call) -> Fault | None:
         return fault if loop.time() < until_s and call.can_have(fault) else None
@@ -215,7 +215,7 @@ async def hub_of_another_app(app: Path, place: Place) -> AsyncIterator[TaskHub]:
     try:
         other = HubSettings(hub_name=place.hub, app_name="another")
         hub = TaskHub(storage, other, ids.hex32)
-        await hub.ensure()
+        await hub.ensure(SystemClock().now())
         assert await hub.app_lease.acquire()
         yield hub
         await hub.app_lease.release()

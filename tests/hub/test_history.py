@@ -78,7 +78,7 @@ class Account:
 @pytest.fixture
 async def account(monkeypatch: pytest.MonkeyPatch) -> Account:
     made = Account(monkeypatch)
-    await made.hub.ensure()
+    await made.hub.ensure(BEGINNING)
     return made
 
 

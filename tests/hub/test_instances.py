@@ -27,7 +27,7 @@ COLUMNS: dict[str, Value] = {
 async def table() -> InstanceTable:
     ids = CountedIds()
     hub = TaskHub(MemoryStorage(ManualClock(), ids), HubSettings(hub_name="Hub"), ids.hex32)
-    await hub.ensure()
+    await hub.ensure(Instant(BEGINNING))
     return hub.instances
 
 

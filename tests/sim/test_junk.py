@@ -99,7 +99,7 @@ async def with_junk(spoil: Callable[[World], object], lines: Lines) -> World:
     try:
         async with asyncio.TaskGroup() as group:
             world = World(group)
-            await world.hub.ensure()
+            await world.hub.ensure(world.clock.now())
             await spoil(world)
             world.start_host("a")
             for name in ("chain", "events", "parent", "large"):

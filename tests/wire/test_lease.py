@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from emulator.errors import DecodeError
@@ -49,7 +51,14 @@ def test_the_hub_description_is_encoded_as_it_was(text: str) -> None:
 
 @pytest.mark.parametrize("text", sorted(set(vectors.text_blobs("control-01"))))
 def test_lease_blobs_are_encoded_as_they_were(text: str) -> None:
-    assert lease.encode_blob_lease(lease.decode_blob_lease(text)) == text
+    queue = json.loads(text)["PartitionId"]
+    assert lease.encode_blob_lease(lease.decode_blob_lease(queue, text, is_held=True)) == text
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"Epoch":"x"}'])
+def test_a_garbled_lease_blob_is_refused(text: str) -> None:
+    with pytest.raises(DecodeError, match="it"):
+        lease.decode_blob_lease("q", text, is_held=False)
 
 
 @pytest.mark.parametrize(
