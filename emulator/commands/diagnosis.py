@@ -47,7 +47,8 @@ class Facts:
         own_environment: a virtual environment in the app's folder that is not the one this runs in.
         store_problem: why the store could not be opened.
         unreadable: rows of the hub that nobody can read.
-        has_leases_in_blobs: the hub was dealt out by an older partition manager.
+        leased_otherwise: the hub's queues are dealt out another way than host.json says.
+        by_table: what host.json says: useTablePartitionManagement.
         partitions, partitions_wanted: control queues that the hub has, and those that host.json asks for.
     """
 
@@ -72,7 +73,8 @@ class Facts:
     queues: tuple[QueueState, ...] = ()
     workers: tuple[str, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
-    has_leases_in_blobs: bool = False
+    leased_otherwise: bool = False
+    by_table: bool = True
     partitions: int = 0
     partitions_wanted: int = 0
 
@@ -226,13 +228,17 @@ def _store(facts: Facts) -> Iterator[Check]:
 
 
 def _layout(facts: Facts) -> Iterator[Check]:
-    if facts.has_leases_in_blobs:
+    if facts.leased_otherwise:
+        ways = ("by a table", "by leases on blobs")
+        ours, theirs = ways if facts.by_table else ways[::-1]
         yield Check(
             topic="hub",
             level=Level.WARNING,
-            text=f"task hub {facts.hub} is dealt out by leases on blobs, as older hosts do, and hosts under "
-            "useTablePartitionManagement: false. One that runs so would read the same queues as one that runs here",
-            cure="stop that host before durable start, or set useTablePartitionManagement to true for it",
+            text=f"the control queues of task hub {facts.hub} are dealt out {theirs}, and a host with this host.json "
+            f"would do so {ours} (useTablePartitionManagement: {_json(facts.by_table)}). Hosts of both ways do not see "
+            "each other, and would read the same queues",
+            cure=f"set useTablePartitionManagement to {_json(not facts.by_table)} "
+            "(host.json, extensions.durableTask.storageProvider), or stop the other hosts before durable start",
         )
     if facts.partitions != facts.partitions_wanted:
         yield Check(
@@ -243,6 +249,10 @@ def _layout(facts: Facts) -> Iterator[Check]:
             "instances that were started before would be looked for elsewhere",
             cure=f"set partitionCount to {facts.partitions}, or name another hub (hubName)",
         )
+
+
+def _json(flag: bool) -> str:
+    return "true" if flag else "false"
 
 
 def _rows(facts: Facts) -> Iterator[Check]:

@@ -28,7 +28,7 @@ from emulator.commands.store import (
 from emulator.errors import ConfigError, EmulatorError
 from emulator.hub.census import leases_of, owners, queue_states
 from emulator.hub.directory import hub_names
-from emulator.hub.soundness import has_leases_in_blobs, unreadable_rows
+from emulator.hub.soundness import leased_otherwise, unreadable_rows
 from emulator.settings import Settings, StorageKind
 
 _PACKAGES: Final = (WORKER_PACKAGE, SDK, "azure-storage-queue", "azure-data-tables", "aiohttp")
@@ -149,16 +149,18 @@ async def _store(facts: Facts, target: Target, settings: Settings) -> Facts:
             facts = replace(facts, store=hub.storage.description, hubs=hubs)
             if hub.hub.name not in hubs:
                 return facts
-            leases = await leases_of(hub.hub)
+            now, by_table = hub.clock.now(), settings.hub.use_table_partition_management
+            leases = await leases_of(hub.hub, now)
             with hub.out.progress("Looking at instances") as progress:
                 unreadable = await unreadable_rows(hub.hub, progress)
             return replace(
                 facts,
                 hub=hub.hub.name,
                 queues=await queue_states(hub.hub),
-                workers=owners(leases, hub.clock.now()),
+                workers=owners(leases),
                 unreadable=unreadable,
-                has_leases_in_blobs=await has_leases_in_blobs(hub.hub),
+                leased_otherwise=await leased_otherwise(hub.hub, now, by_table=by_table),
+                by_table=by_table,
                 partitions=len(hub.hub.control_queues),
                 partitions_wanted=settings.hub.partition_count,
             )

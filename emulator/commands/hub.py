@@ -48,9 +48,9 @@ ReplaceOption = Annotated[bool, typer.Option("--replace", help="Delete a hub of 
 @on_hub()
 async def show(hub: OpenHub) -> None:
     """Show instances by state, queues with their messages, and who reads them."""
-    with hub.out.progress("Counting instances") as progress:
-        found = await census(hub.hub, progress)
     now = hub.clock.now()
+    with hub.out.progress("Counting instances") as progress:
+        found = await census(hub.hub, now, progress)
     hub.out.result(_members(hub, found, now), Group(*_lines(hub, found, now)))
 
 
@@ -75,18 +75,19 @@ def _members(hub: OpenHub, found: Census, now: Instant) -> dict[str, object]:
                 "queue": lease.control_queue,
                 "owner": lease.owner,
                 "nextOwner": lease.next_owner,
+                "isHeld": lease.is_held,
                 "expiresAt": lease.expires_at.text() if lease.expires_at else None,
                 "isDraining": lease.is_draining,
             }
             for lease in found.leases
         ],
-        "workers": list(owners(found.leases, now)),
+        "workers": list(owners(found.leases)),
     }
 
 
 def _lines(hub: OpenHub, found: Census, now: Instant) -> list[RenderableType]:
     leases = {lease.control_queue: lease for lease in found.leases}
-    working = owners(found.leases, now)
+    working = owners(found.leases)
     queues: list[tuple[str, ...]] = []
     for queue in found.queues:
         lease = leases.get(queue.name)
@@ -215,7 +216,7 @@ async def copy(
 
 
 async def _live(hub: OpenHub) -> LiveImage:
-    working = owners(await leases_of(hub.hub), hub.clock.now())
+    working = owners(await leases_of(hub.hub, hub.clock.now()))
     if working:
         hub.out.note(
             f"a host works on the hub ({', '.join(working)}): what it does meanwhile may be seen half. Stop it for an "

@@ -241,7 +241,7 @@ async def purge_history(
 async def delete_task_hub(hub: OpenHub) -> None:
     """Delete a task hub with everything in it."""
     hub.guard(f"delete task hub {hub.hub.name}")
-    working = owners(await leases_of(hub.hub), hub.clock.now())
+    working = owners(await leases_of(hub.hub, hub.clock.now()))
     if working:
         hub.out.note(
             f"a host works on it ({', '.join(working)}) and will make it again; stop the host first"

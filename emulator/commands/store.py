@@ -29,11 +29,11 @@ from emulator.engine.client import HubClient
 from emulator.engine.clock import Clock, IdSource, SystemClock, SystemIds
 from emulator.engine.courier import Courier
 from emulator.errors import ConfigError, EmulatorError, InstanceNotFoundError
-from emulator.hub.directory import hub_names
+from emulator.hub.directory import hub_names, is_by_table
 from emulator.hub.task_hub import TaskHub
 from emulator.settings import Settings, StorageKind
 from emulator.storage.ports import Storage
-from emulator.wire.names import validate_hub_name
+from emulator.wire.names import HubNames, validate_hub_name
 
 P = ParamSpec("P")
 
@@ -322,4 +322,7 @@ async def _find_hub(storage: Storage, settings: Settings, ids: IdSource, needs: 
     queues = await storage.queues.list_queues(f"{hub_settings.hub_name.lower()}-control-")
     if queues:
         hub_settings = replace(hub_settings, partition_count=len(queues))
+    by_table = await is_by_table(storage, HubNames(hub_settings.hub_name))
+    if by_table is not None:
+        hub_settings = replace(hub_settings, use_table_partition_management=by_table)
     return TaskHub(storage, hub_settings, ids.hex32)

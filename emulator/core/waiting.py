@@ -15,7 +15,6 @@ from enum import StrEnum
 from typing import Final, TypeVar, cast
 
 from emulator.core.actions import Action, WaitForEvent, WhenAll, WhenAny
-from emulator.core.balance import PartitionLease
 from emulator.core.events import (
     EventRaised,
     EventSent,
@@ -29,6 +28,7 @@ from emulator.core.instance import InstanceRecord
 from emulator.core.instant import Instant
 from emulator.core.json_text import loads
 from emulator.core.messages import TaskMessage
+from emulator.core.queue_lease import QueueLease
 from emulator.core.state import RuntimeState, answered_task
 from emulator.core.status import TERMINAL, RuntimeStatus
 
@@ -75,7 +75,7 @@ class Situation:
     Attributes:
         messages: visible ones to it, and requests of its activities.
         hidden: how many messages of each queue cannot be seen.
-        lease: of its control queue; None if there is no such row.
+        lease: of its control queue; None if there is none.
         awaited: names of the external events that it waits for now; None if that is not known.
         related: children and entities that it waits for, as far as they were found.
         hub_flag: how commands name the hub.
@@ -87,7 +87,7 @@ class Situation:
     hidden: Mapping[str, int]
     control_queue: str
     work_items: str
-    lease: PartitionLease | None
+    lease: QueueLease | None
     now: Instant
     awaited: tuple[str, ...] | None = None
     related: Mapping[str, InstanceRecord | None] = field(
@@ -217,10 +217,10 @@ def _lease(situation: Situation) -> list[Finding]:
     """Whether somebody reads the instance's control queue."""
     lease, queue = situation.lease, situation.control_queue
     if lease is None:
-        text, since = f"the control queue {queue} is in no lease table, so nobody may read it", None
+        text, since = f"the control queue {queue} has no lease, so nobody may read it", None
     elif lease.owner is None:
         text, since = f"no host reads the control queue {queue}: its lease has no owner", None
-    elif lease.expires_at is not None and lease.expires_at < situation.now:
+    elif not lease.is_held:
         text = (
             f"no host reads the control queue {queue}: the lease of {lease.owner} has run out and "
             "nobody has taken it"

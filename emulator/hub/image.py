@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from emulator.errors import NotFoundError
+from emulator.errors import DecodeError, NotFoundError
 from emulator.hub.task_hub import TaskHub
 from emulator.storage.pages import all_blobs, all_rows
 from emulator.storage.ports import (
@@ -21,6 +21,12 @@ from emulator.storage.ports import (
     Row,
     Storage,
     Value,
+)
+from emulator.wire.lease import (
+    decode_blob_lease,
+    decode_hub_info,
+    encode_blob_lease,
+    encode_hub_info,
 )
 from emulator.wire.names import HubNames
 from emulator.wire.spill import looks_like_url
@@ -187,6 +193,20 @@ class Renaming:
             return name
         folder, slash, last = name.rpartition("/")
         return f"{folder}{slash}{self.other(last)}"
+
+    def content(self, container: str, name: str, content: bytes) -> bytes:
+        """What a blob says: leases name the hub and its queues. Whatever nobody can read stays as it is."""
+        if container != self.old.leases:
+            return content
+        try:
+            text = content.decode()
+            if name == self.old.hub_info:
+                info = replace(decode_hub_info(text), task_hub=self.new.hub)
+                return encode_hub_info(info).encode()
+            queue = self.other(name.rpartition("/")[2])
+            return encode_blob_lease(decode_blob_lease(queue, text, is_held=False)).encode()
+        except (DecodeError, UnicodeDecodeError):
+            return content
 
     def row(self, table: str, row: Row) -> Row:
         """A row: the hub's name where it stands in keys and columns, and addresses of payloads."""

@@ -30,7 +30,7 @@ async def situation_of(
     instance = record.instance_id
     queue = hub.control_queues[hub.control_queue_of(instance)]
     peeked = [await queue.peek(), await hub.work_items.peek()]
-    leases = {lease.control_queue: lease for lease in await leases_of(hub)}
+    leases = {lease.control_queue: lease for lease in await leases_of(hub, now)}
     situation = Situation(
         record=record,
         events=(await hub.history.load(instance)).events,

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from emulator.core.instant import Instant
 from emulator.core.status import TERMINAL
 from emulator.errors import DecodeError
+from emulator.hub.census import leases_in_blobs, leases_in_table, owners
 from emulator.hub.task_hub import TaskHub
 
 HISTORIES_MAX: Final = 1000
@@ -44,10 +46,15 @@ async def unreadable_rows(hub: TaskHub, progress: Callable[[int], None]) -> tupl
     return tuple(found)
 
 
-async def has_leases_in_blobs(hub: TaskHub) -> bool:
-    """Whether the control queues are dealt out by leases on blobs, as older partition managers do, and not by rows."""
-    containers = await hub.storage.blobs.list_containers(hub.names.leases)
-    if hub.names.leases not in containers:
-        return False
-    tables = await hub.storage.tables.list_tables()
-    return hub.names.partitions.lower() not in {table.lower() for table in tables}
+async def leased_otherwise(hub: TaskHub, now: Instant, *, by_table: bool) -> bool:
+    """Whether the control queues are dealt out another way than a host's: by blobs and not by a table, or reversely.
+
+    Hosts of both ways do not see each other, so that each queue would have two readers. A hub that was dealt out both
+    ways counts only while a host reads a queue the other way.
+
+    Args:
+        by_table: the way of the host.
+    """
+    in_table, in_blobs = await leases_in_table(hub, now), await leases_in_blobs(hub)
+    ours, others = (in_table, in_blobs) if by_table else (in_blobs, in_table)
+    return bool(owners(others)) or (bool(others) and not ours)

@@ -73,7 +73,8 @@ async def _blobs(
         await storage.blobs.create_container(target)
         async for item in image.blobs(container):
             name = renaming.blob(container, item.name)
-            await storage.blobs.upload(target, name, item.blob.content)
+            content = renaming.content(container, item.name, item.blob.content)
+            await storage.blobs.upload(target, name, content)
             done.blobs += 1
             progress(done.total)
 

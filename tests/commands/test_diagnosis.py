@@ -71,7 +71,18 @@ def test_a_sound_machine_has_no_findings():
             "in table HubHistory: row 7 is odd",
             "newer program",
         ),
-        ({"has_leases_in_blobs": True}, "warning", "leases on blobs", "stop that host"),
+        (
+            {"leased_otherwise": True},
+            "warning",
+            "dealt out by leases on blobs",
+            "set useTablePartitionManagement to false",
+        ),
+        (
+            {"leased_otherwise": True, "by_table": False},
+            "warning",
+            "dealt out by a table",
+            "set useTablePartitionManagement to true",
+        ),
         (
             {"partitions": 7, "partitions_wanted": 4},
             "error",

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from emulator.core.actions import CallActivity, CreateTimer, WaitForEvent, WhenAll, WhenAny
-from emulator.core.balance import PartitionLease
 from emulator.core.events import (
     EventRaised,
     EventSent,
@@ -28,6 +27,7 @@ from emulator.core.events import (
 from emulator.core.ids import ExecutionId, InstanceId
 from emulator.core.instance import InstanceRecord
 from emulator.core.messages import TaskMessage
+from emulator.core.queue_lease import QueueLease
 from emulator.core.status import RuntimeStatus
 from emulator.core.waiting import (
     Cause,
@@ -60,8 +60,11 @@ CALL = EventSent(
     event_id=3,
 )
 SIGNAL = replace(CALL, input='{"op":"add","signal":true,"id":"request-2"}')
-OWNED = PartitionLease(
-    control_queue="hub-control-00", owner="worker-1", expires_at=NOW.plus(timedelta(seconds=20))
+OWNED = QueueLease(
+    control_queue="hub-control-00",
+    owner="worker-1",
+    is_held=True,
+    expires_at=NOW.plus(timedelta(seconds=20)),
 )
 
 
@@ -180,7 +183,7 @@ NOTHING_OPEN = (ACTIVITY, TaskCompleted(timestamp=BEGINNING, task_scheduled_id=0
         (
             situation(*NOTHING_OPEN, lease=None),
             [("lease", "hub-control-00")],
-            "in no lease table",
+            "has no lease",
             "durable start",
         ),
         (
@@ -190,7 +193,7 @@ NOTHING_OPEN = (ACTIVITY, TaskCompleted(timestamp=BEGINNING, task_scheduled_id=0
             "durable start",
         ),
         (
-            situation(TIMER, lease=replace(OWNED, expires_at=BEGINNING)),
+            situation(TIMER, lease=replace(OWNED, is_held=False, expires_at=BEGINNING)),
             [("lease", "hub-control-00"), ("timer", "1")],
             "the lease of worker-1 has run out",
             "durable start",

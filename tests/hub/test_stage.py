@@ -86,6 +86,23 @@ async def test_a_hub_gets_another_name_in_all_its_parts():
     assert len(record.output) > 200_000
 
 
+async def test_leases_on_blobs_get_another_name_with_their_hub():
+    storage = MemoryStorage(ManualClock(), CountedIds())
+    content = vectors.stages("blob-leases")["02-two-owners"]
+    content["blobs"]["goldenblobleases-leases"]["intent/goldenblobleases-control-03"]["text"] = "?"
+    await imported(content, storage, "Other")
+    hub = TaskHub(storage, HubSettings(hub_name="Other"), SystemIds().hex32)
+    leases = await hub.ownerships.all()
+    assert [(lease.control_queue, lease.owner, lease.epoch) for lease in leases] == [
+        ("other-control-00", "worker-2", 2),
+        ("other-control-01", "worker-2", 2),
+        ("other-control-02", "worker-1", 1),
+        ("other-control-03", "worker-1", 1),
+    ]
+    assert (await hub.intents.all())[3].owner is None, "what nobody can read goes as it is"
+    assert "goldenblobleases" not in json.dumps(await exported(storage, "Other", 4)).lower()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -117,6 +117,7 @@ class _Hub:
             yield "the blob of the app lease is missing, or no JSON object"
 
     def _leases(self) -> Iterator[str]:
+        yield from self._lease_blobs()
         rows = self._hub["tables"].get(self.names.partitions)
         if rows is None:
             return
@@ -127,6 +128,28 @@ class _Hub:
             yield from _said(f"lease {_text(row, 'RowKey')}", _typed(row, _LEASE))
             if "IsDraining" not in row or _text(row, "PartitionKey"):
                 yield "a lease needs IsDraining, and an empty PartitionKey"
+
+    def _lease_blobs(self) -> Iterator[str]:
+        """Of a hub whose queues are dealt out by blobs."""
+        blobs = self._hub["blobs"].get(self.names.leases)
+        if blobs is None:
+            return
+        queues = [self.names.control_queue(index) for index in range(self._count)]
+        wanted = {
+            f"{folder}/{queue}": queue for folder in ("intent", "ownership") for queue in queues
+        }
+        if set(blobs) != {"taskhub.json", *wanted}:
+            yield "the container of leases has other blobs than it should"
+            return
+        info = json.loads(blobs["taskhub.json"]["text"])
+        if [info["TaskHubName"], info["PartitionCount"]] != [self.names.hub, self._count]:
+            yield f"taskhub.json says {info}"
+        for name, queue in wanted.items():
+            lease = json.loads(blobs[name]["text"])
+            if [*lease] != ["PartitionId", "Owner", "Token", "Epoch"]:
+                yield f"lease {name} has other members than it should"
+            elif lease["PartitionId"] != queue or bool(lease["Owner"]) != bool(lease["Token"]):
+                yield f"lease {name} is of another queue, or of nobody under a token: {lease}"
 
     # --- history ---
 

@@ -19,8 +19,9 @@ import aiohttp
 
 from azurite import Azurite
 from emulator import config
-from emulator.compose import Host, running_host
-from emulator.engine.clock import SystemClock
+from emulator.compose import Host, make_storage, running_host
+from emulator.engine.clock import SystemClock, SystemIds
+from emulator.hub.task_hub import TaskHub
 
 T = TypeVar("T")
 Json = Any
@@ -41,6 +42,8 @@ SOON_VISIBLE = {
     f"{_PROVIDER}workItemQueueVisibilityTimeout": "00:00:02",
 }
 """Settings under which what a killed host held is back in its queue after two seconds."""
+BY_BLOBS = {f"{_PROVIDER}useTablePartitionManagement": "false"}
+"""Settings under which control queues are dealt out by leases on blobs, as hosts with extension 2.x do."""
 
 
 async def eventually(
@@ -68,13 +71,15 @@ class Place:
     storage: str
     """Value of --storage."""
     hub: str
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """App settings and overrides of host.json, of every host and command here."""
 
     @property
     def environment(self) -> dict[str, str]:
         """The process's own environment, with the hub's name and quick polling."""
         ours = ("azurewebjobs", "azurefunctionsjobhost")
         inherited = {k: v for k, v in os.environ.items() if not k.lower().startswith(ours)}
-        return {**inherited, **QUICK, _HUB_NAME: self.hub}
+        return {**inherited, **QUICK, _HUB_NAME: self.hub, **self.settings}
 
 
 def _no_server() -> Azurite:
@@ -89,6 +94,18 @@ def new_place(kind: str, folder: Path, azurite: Callable[[], Azurite] = _no_serv
         "azurite": lambda: azurite().connection_string,
     }[kind]()
     return Place(kind, storage, f"Test{uuid4().hex[:24]}")
+
+
+@asynccontextmanager
+async def hub_at(place: Place, app: Path) -> AsyncIterator[TaskHub]:
+    """The hub of an app's hosts at a place, seen from outside."""
+    settings = config.load(app, config.Flags(storage=place.storage), place.environment)
+    storage = make_storage(settings.storage, SystemClock(), SystemIds())
+    await storage.open()
+    try:
+        yield TaskHub(storage, settings.hub, SystemIds().hex32)
+    finally:
+        await storage.close()
 
 
 # --- speaking to a host -------------------------------------------------------------------------------------------
