@@ -281,6 +281,7 @@ async def running_host(
         group = await stack.enter_async_context(supervised())
         background.group = group
         await stack.enter_async_context(_running(parts, group))
+        group.create_task(parts.engine.partitions.look_for_others(), name="other hosts")
         try:
             yield host
         finally:

@@ -406,6 +406,13 @@ def _check_provider(host: HostJson, store: str) -> None:
             f"{host.where}: {store}.type is {kind!r}, and only AzureStorage is supported here; remove it, or set "
             "it to AzureStorage for local runs"
         )
+    if host.flag(f"{store}.useLegacyPartitionManagement", default=False):
+        raise ConfigError(
+            f"{host.where}: {store}.useLegacyPartitionManagement is true, and that way to deal out control "
+            "queues is not supported here: it takes a queue from a host while its work is running. Remove it, for "
+            "all hosts of the hub; useTablePartitionManagement: false deals them out by leases on blobs, too, "
+            "without that"
+        )
 
 
 def _hub_name(host: HostJson, lookup: AppSettings) -> str:

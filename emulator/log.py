@@ -29,7 +29,7 @@ EVENTS: Final = frozenset(
         "partition_stolen",
         "partition_released",
         "partition_lost",
-        "partitions_by_table",
+        "partitions_leased_otherwise",
         "lease_unreadable",
         "app_lease_acquired",
         "app_lease_waiting",

@@ -203,7 +203,9 @@ class PartitionLoop:
                 while self.sessions.busy or self.deleting:
                     await wait()
         except TimeoutError:
-            pass
+            self.is_lost = (
+                True  # it is given up all the same, so what still runs here may not be committed
+            )
         self.sessions.close()
         await self.custody.give_back()
 

@@ -1,33 +1,57 @@
-"""Takes part in dealing out the control queues: passes over the Partitions table, and starts and stops loops.
+"""Takes part in dealing out the control queues: makes passes over their leases, while this app may work on the hub.
 
-The rules of a pass are core.balance; the app lease is taken first and watched beside it.
+What a pass does is table_passes or blob_passes, what reads the queues is reading; the app lease is taken first and
+watched beside them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
-from emulator.core.balance import Change, Drained, Move, PartitionLease, plan
+from emulator.engine.blob_passes import BlobPasses
 from emulator.engine.clock import Clock
 from emulator.engine.outage import Outage
 from emulator.engine.partition_loop import PartitionLoop
+from emulator.engine.reading import Reading
+from emulator.engine.table_passes import SOON_S, TablePasses
 from emulator.errors import EtagMismatchError, StorageError
+from emulator.hub.soundness import leased_otherwise
 from emulator.hub.task_hub import TaskHub
 from emulator.log import fields, get_logger
 
 _log = get_logger(__name__)
 KEEPING: Final = "keeping the app lease"
-SOON_S: Final = 1.0
-"""Pause between passes while something is draining or about to become ours."""
 RETRIES_MAX: Final = 9
 """Passes in a row without a pause after a failed one."""
-BUSY_LOOK_S: Final = 0.05
 _OWN_HUB: Final = (
     "give this app a hub of its own (host.json, extensions.durableTask.hubName), or set useAppLease to false if both "
     "are the same app"
 )
+
+
+class Passes(Protocol):
+    """A way to deal out the control queues. One pass at a time."""
+
+    is_shared: bool
+    """Whether the last pass has seen other workers."""
+
+    async def make(self) -> float:
+        """Look at all leases, and take, keep, lose and give back; seconds until the next pass.
+
+        Raises:
+            EtagMismatchError: another worker was faster; make the pass again.
+        """
+        ...
+
+    async def give_up(self) -> None:
+        """Release every lease; nothing is read any more.
+
+        Raises:
+            EtagMismatchError: another worker was faster; do it again.
+        """
+        ...
 
 
 class PartitionManager:
@@ -49,29 +73,26 @@ class PartitionManager:
             on_change: called when a loop was started or stopped.
         """
         self._hub = hub
-        self._new_loop = new_loop
         self._clock = clock
         self._outage = outage
-        self._on_change = on_change
-        self._loops: dict[str, PartitionLoop] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._draining: dict[str, asyncio.Task[None]] = {}
-        self._group: asyncio.TaskGroup | None = None
-        self._index = {queue.name: i for i, queue in enumerate(hub.control_queues)}
-        self._stopping = False
-        """Passes go on until everything is drained, so that the leases do not end before; but they start nothing."""
+        self._reading = Reading(hub, new_loop, on_change=on_change)
+        by_table = hub.settings.use_table_partition_management
+        self._passes: Passes = (TablePasses if by_table else BlobPasses)(hub, self._reading, clock)
         self._released = False
         self._lacks_app_lease = False
         self._passing = asyncio.Lock()
-        self.is_shared = False
-        """Whether the last pass has seen other workers."""
-        self.ready = asyncio.Event()
+        self.ready = self._reading.ready
         """Set once a partition is read here, or a first pass has found that another worker has them all."""
 
     @property
     def owned(self) -> tuple[PartitionLoop, ...]:
         """The loops that read a queue now."""
-        return tuple(self._loops.values())
+        return self._reading.loops
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the last pass has seen other workers."""
+        return self._passes.is_shared
 
     @property
     def awaited(self) -> str | None:
@@ -85,17 +106,8 @@ class PartitionManager:
     async def run(self) -> None:
         """Take the app lease, then make passes until cancelled; stop reading when the app lease is lost."""
         settings = self._hub.settings
-        if not settings.use_table_partition_management:
-            _log.warning(
-                "useTablePartitionManagement is false, but this host shares partitions by the table %sPartitions only. "
-                "Beside a worker that leases them by blobs, each queue of task hub %s would have two readers: stop "
-                "that worker, or set useTablePartitionManagement to true for all",
-                self._hub.name,
-                self._hub.name,
-                extra=fields("partitions_by_table"),
-            )
         async with asyncio.TaskGroup() as group:
-            self._group = group
+            self._reading.group = group
             while True:
                 if settings.use_app_lease and not await self._take_app_lease():
                     await asyncio.sleep(settings.app_lease_acquire_interval.total_seconds())
@@ -103,13 +115,35 @@ class PartitionManager:
                 passes = group.create_task(self._make_passes(), name="partition passes")
                 await self._keep_app_lease()
                 passes.cancel()
-                self._drop_all()
+                self._reading.lose_all()
+
+    async def look_for_others(self) -> None:
+        """Say so if hosts read the queues that do not see ours, nor ours them."""
+        by_table = self._hub.settings.use_table_partition_management
+        try:
+            is_otherwise = await leased_otherwise(self._hub, self._clock.now(), by_table=by_table)
+        except StorageError as error:
+            self._outage.given_up("looking for hosts that lease partitions otherwise", error)
+            return
+        if is_otherwise:
+            theirs, ours = ("blobs", "table") if by_table else ("table", "blobs")
+            _log.warning(
+                "task hub %s: another host leases its control queues by %s, this one by %s. They do not see each "
+                "other, and both read the same queues: stop that host, or let useTablePartitionManagement be the same "
+                "for all. If it was killed just now, this is over in %d s",
+                self._hub.name,
+                theirs,
+                ours,
+                self._hub.settings.lease_interval.total_seconds(),
+                extra=fields("partitions_leased_otherwise"),
+            )
 
     async def stop(self) -> None:
-        """Drain and release every partition, and take none again. Call it after run() was cancelled or beside it."""
-        self._stopping = True
-        for name in list(self._loops):
-            await self._drain(name)
+        """Drain and release every partition, and take none again. Call it after run() was cancelled or beside it.
+
+        Passes go on until everything is drained, so that the leases do not end before; but they begin nothing.
+        """
+        await self._reading.drain_all()
         async with self._passing:
             self._released = True
             await self._release_all()
@@ -117,7 +151,7 @@ class PartitionManager:
     async def _release_all(self) -> None:
         for _ in range(RETRIES_MAX):
             try:
-                await self._give_up()
+                await self._passes.give_up()
                 return
             except EtagMismatchError:
                 continue
@@ -159,12 +193,12 @@ class PartitionManager:
         while True:
             try:
                 async with self._passing:
-                    waiting = await self._make_pass()
+                    pause_s = await self._make_pass()
                 self._outage.worked("reading leases")
                 failures = 0
             except EtagMismatchError:
                 failures += 1
-                waiting = True
+                pause_s = SOON_S
                 if failures <= RETRIES_MAX:
                     continue
             except StorageError as error:
@@ -172,120 +206,9 @@ class PartitionManager:
                 await self._outage.pause()
                 continue
             self.ready.set()
-            interval = self._hub.settings.lease_acquire_interval.total_seconds()
-            await asyncio.sleep(min(SOON_S, interval) if waiting else interval)
+            await asyncio.sleep(pause_s)
 
-    async def _make_pass(self) -> bool:
+    async def _make_pass(self) -> float:
         if self._released:
-            return False
-        leases = await self._hub.partitions.read()
-        outcome = plan(
-            [lease for lease in leases if lease.control_queue in self._index],
-            worker=self._hub.settings.worker_id,
-            now=self._clock.now(),
-            lease_interval=self._hub.settings.lease_interval,
-            drained=self._drained(),
-        )
-        self.is_shared = outcome.is_shared
-        for name in outcome.lost:
-            _log.warning(
-                "partition %s is owned by someone else now", name, extra=fields("partition_lost")
-            )
-            self._lose(name)
-        for change in outcome.changes:
-            await self._write(change)
-        return outcome.waiting
-
-    async def _write(self, change: Change) -> None:
-        lease = await self._hub.partitions.write(change.lease)
-        match change.move:
-            case Move.CLAIM | Move.RENEW:
-                await self._start_reading(lease)
-            case Move.DRAIN:
-                if lease.control_queue in self._loops:
-                    self._loops[lease.control_queue].hold_until(lease.expires_at)
-                self._start_draining(lease.control_queue)
-            case Move.RELEASE:
-                _log.info(
-                    "partition %s released",
-                    lease.control_queue,
-                    extra=fields("partition_released"),
-                )
-            case Move.STEAL:
-                _log.info(
-                    "partition %s asked for", lease.control_queue, extra=fields("partition_stolen")
-                )
-
-    def _drained(self) -> Drained:
-        busy = {n for n, loop in self._loops.items() if loop.has_running_sessions}
-        busy |= {n for n, task in self._draining.items() if not task.done()}
-        return Drained(busy=frozenset(busy), idle=frozenset(self._loops) - frozenset(busy))
-
-    async def _start_reading(self, lease: PartitionLease) -> None:
-        name = lease.control_queue
-        if name in self._loops:
-            self._loops[name].hold_until(lease.expires_at)
-            return
-        if self._group is None or self._stopping:
-            return
-        self._draining.pop(name, None)
-        await self._hub.storage.queues.create_queue(name)
-        loop = self._loops[name] = self._new_loop(self._index[name])
-        loop.hold_until(lease.expires_at)
-        self._tasks[name] = self._group.create_task(loop.run(), name=f"partition {name}")
-        _log.info("partition %s claimed", name, extra=fields("partition_claimed"))
-        self.ready.set()
-        self._on_change()
-
-    def _start_draining(self, name: str) -> None:
-        if name in self._loops and name not in self._draining and self._group is not None:
-            self._draining[name] = self._group.create_task(self._drain(name), name=f"drain {name}")
-
-    async def _drain(self, name: str) -> None:
-        loop = self._loops.get(name)
-        if loop is None:
-            return
-        await loop.drain(_look_again)
-        self._stop_reading(name)
-
-    def _stop_reading(self, name: str) -> None:
-        loop = self._loops.pop(name, None)
-        task = self._tasks.pop(name, None)
-        if task is not None:
-            task.cancel()
-        if loop is not None:
-            loop.sessions.close()
-            self._on_change()
-
-    def _lose(self, name: str) -> None:
-        """Stop reading at once what is not ours any more, even if it was being drained."""
-        loop = self._loops.get(name)
-        draining = self._draining.pop(name, None)
-        if draining is not None:
-            draining.cancel()
-        self._stop_reading(name)
-        if loop is not None and self._group is not None:
-            self._group.create_task(loop.lose(), name=f"lose {name}")
-
-    def _drop_all(self) -> None:
-        for name in list(self._loops):
-            self._lose(name)
-
-    async def _give_up(self) -> None:
-        """Two passes: the first marks the rows as draining, the second gives them up."""
-        worker = self._hub.settings.worker_id
-        for _ in range(2):
-            outcome = plan(
-                await self._hub.partitions.read(),
-                worker=worker,
-                now=self._clock.now(),
-                lease_interval=self._hub.settings.lease_interval,
-                drained=Drained(),
-                stopping=True,
-            )
-            for change in outcome.changes:
-                await self._hub.partitions.write(change.lease)
-
-
-async def _look_again() -> None:
-    await asyncio.sleep(BUSY_LOOK_S)
+            return self._hub.settings.lease_acquire_interval.total_seconds()
+        return await self._passes.make()

@@ -64,11 +64,11 @@ class CountedStorage:
 
     @property
     def transactions(self) -> int:
-        """All but polls that found nothing, and the table of leases."""
+        """All but polls that found nothing, and the leases of partitions."""
         return sum(
             count
             for name, count in self.calls.items()
-            if name != EMPTY and not name.endswith("Partitions")
+            if name != EMPTY and not name.endswith(("Partitions", "leases"))
         )
 
     @property
@@ -100,5 +100,9 @@ class CountedStorage:
         self.calls[f"{name} {short}".strip()] += 1
 
     def _count_blob(self, name: str, args: tuple[Any, ...], result: object) -> None:
-        del args, result
-        self.calls[f"{name} blob" if name in ("upload", "download") else name] += 1
+        del result
+        if args and args[0] == f"{self._hub}-leases":
+            name = f"{name} leases"
+        elif name in ("upload", "download"):
+            name = f"{name} blob"
+        self.calls[name] += 1

@@ -17,7 +17,7 @@ from emulator.engine.clock import SystemClock, SystemIds
 from emulator.settings import Settings
 from emulator.storage.ports import RowKey, Storage, Write, WriteKind
 from tests.commands.conftest import WAITING_APP
-from tests.support.hosts import Place, hosting
+from tests.support.hosts import BY_BLOBS, Place, hosting
 from tests.support.shell import Shell
 
 JUNK = "bm90IGEgbWVzc2FnZQ=="
@@ -117,14 +117,45 @@ async def test_a_row_that_nobody_can_read(
     assert "with a storage tool" in found["cure"]
 
 
-async def test_a_hub_of_an_older_partition_manager(shell: Shell):
+async def test_a_hub_that_is_dealt_out_another_way_than_the_app_says(shell: Shell):
+    """By blobs, and the app says by a table; that this command wrote into it changes nothing."""
+    by_blobs = Shell(shell.folder, replace(shell.place, settings=BY_BLOBS))
+    await by_blobs.says("start-new", "--function-name", "greeting")
+    assert "hub" not in await findings(by_blobs, code=0)
     await shell.says("start-new", "--function-name", "greeting")
-    async with store_of(shell.place) as storage:
-        await storage.tables.delete_table(f"{shell.place.hub}Partitions")
-        await storage.blobs.create_container(f"{shell.place.hub.lower()}-leases")
     found = (await findings(shell, code=0))["hub"]
-    assert "leases on blobs" in found["text"]
-    assert "useTablePartitionManagement" in found["cure"]
+    assert "are dealt out by leases on blobs, and a host with this host.json" in found["text"]
+    assert "(useTablePartitionManagement: true)" in found["text"]
+    assert "set useTablePartitionManagement to false (host.json, " in found["cure"]
+
+
+async def test_a_hub_that_is_dealt_out_by_a_table_and_an_app_that_says_by_blobs(shell: Shell):
+    await shell.says("start-new", "--function-name", "greeting")
+    by_blobs = Shell(shell.folder, replace(shell.place, settings=BY_BLOBS))
+    found = (await findings(by_blobs, code=0))["hub"]
+    assert "useTablePartitionManagement: false" in found["text"]
+    assert "set useTablePartitionManagement to true (host.json, " in found["cure"]
+
+
+async def test_a_host_whose_leases_are_on_blobs_is_seen_by_all_that_look(shell: Shell):
+    by_blobs = Shell(shell.folder, replace(shell.place, settings=BY_BLOBS))
+    async with hosting(WAITING_APP, by_blobs.place) as host:
+        worker = host.host.settings.hub.worker_id
+        checks = await by_blobs.json("doctor")
+        assert any(worker in check["text"] for check in checks if check["topic"] == "messages")
+        shown = await shell.json("hub", "show")
+        assert shown["workers"] == [worker]
+        assert {(lease["owner"], lease["isHeld"]) for lease in shown["partitions"]} == {
+            (worker, True)
+        }
+        assert worker in (await shell.says("hub", "show")).out
+        await host.start("sleeper", instance_id="one")
+        await host.until("one", "Running")
+        causes = [finding["cause"] for finding in (await shell.json("why", "one"))["findings"]]
+        assert "lease" not in causes
+    shown = await shell.json("hub", "show")
+    assert {lease["owner"] for lease in shown["partitions"]} == {None}
+    assert (await shell.json("why", "one"))["findings"][0]["cause"] == "lease"
 
 
 async def test_a_hub_with_another_number_of_partitions(shell: Shell):

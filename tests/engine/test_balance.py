@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Literal
 
 import pytest
 
@@ -27,6 +27,8 @@ PASS_S = SETTINGS.lease_acquire_interval.total_seconds()
 SLACK_S = 2.0
 """Passes that come soon, and what looking takes."""
 LIMIT_S = 600
+Way = Literal["table", "blobs"]
+both_ways = pytest.mark.parametrize("way", ["table", "blobs"])
 
 
 @dataclass
@@ -42,9 +44,11 @@ class Member:
 class Hosts:
     """Partition managers on one hub in memory."""
 
-    def __init__(self, group: asyncio.TaskGroup, partitions: int, **hub: Any) -> None:
+    def __init__(self, group: asyncio.TaskGroup, partitions: int, way: Way) -> None:
         self._group = group
-        self._settings = replace(SETTINGS, partition_count=partitions, **hub)
+        self._settings = replace(
+            SETTINGS, partition_count=partitions, use_table_partition_management=way == "table"
+        )
         self._clock: Clock = VirtualClock(asyncio.get_running_loop())
         self._ids = SeededIds()
         self._storage: Storage = MemoryStorage(self._clock, self._ids)
@@ -55,7 +59,7 @@ class Hosts:
     async def join(self, name: str) -> None:
         settings = replace(self._settings, worker_id=name)
         hub = TaskHub(self._storage, settings, self._ids.hex32)
-        await hub.ensure()
+        await hub.ensure(self._clock.now())
 
         def new_loop(index: int) -> PartitionLoop:
             return PartitionLoop(
@@ -129,13 +133,16 @@ async def _as_coroutine(what: Callable[[str], Awaitable[None]], name: str) -> No
     await what(name)
 
 
+@both_ways
 @pytest.mark.parametrize("partitions", [1, 3, 4, 7, 16])
-def test_queues_are_even_again_within_a_lease_when_hosts_come_and_leave(partitions: int) -> None:
+def test_queues_are_even_again_within_a_lease_when_hosts_come_and_leave(
+    partitions: int, way: Way
+) -> None:
     """1, 2, 4, 2, 1 hosts; who stays has everything back at the end."""
 
     async def scene() -> None:
         async with asyncio.TaskGroup() as group:
-            hosts = Hosts(group, partitions)
+            hosts = Hosts(group, partitions, way)
             for coming in (["a"], ["b"], ["c", "d"]):
                 await _each(hosts.join, coming)
                 assert await hosts.until_even() <= LEASE_S
@@ -149,15 +156,16 @@ def test_queues_are_even_again_within_a_lease_when_hosts_come_and_leave(partitio
     run_virtually(scene())
 
 
+@both_ways
 @pytest.mark.parametrize("partitions", [1, 4, 16])
-def test_queues_of_hosts_that_died_are_taken_in_the_pass_after_their_leases_end(
-    partitions: int,
+def test_queues_of_hosts_that_died_are_taken_when_their_leases_end(
+    partitions: int, way: Way
 ) -> None:
-    """What nobody gave back is free when its lease has ended: no sooner, and one pass later at the latest."""
+    """What nobody gave back is free when its lease has ended, and taken by one of those that are left."""
 
     async def scene() -> None:
         async with asyncio.TaskGroup() as group:
-            hosts = Hosts(group, partitions)
+            hosts = Hosts(group, partitions, way)
             await _each(hosts.join, ["a", "b", "c", "d"])
             await hosts.until_even()
             for dying in (["a", "b"], ["c"]):
@@ -173,10 +181,11 @@ def test_queues_of_hosts_that_died_are_taken_in_the_pass_after_their_leases_end(
     run_virtually(scene())
 
 
-def test_a_host_started_again_under_its_name_has_its_queues_back_at_once() -> None:
+@both_ways
+def test_a_host_started_again_under_its_name_has_its_queues_back_at_once(way: Way) -> None:
     async def scene() -> None:
         async with asyncio.TaskGroup() as group:
-            hosts = Hosts(group, 4)
+            hosts = Hosts(group, 4, way)
             await _each(hosts.join, ["a", "b"])
             await hosts.until_even()
             await hosts.die("a")
@@ -185,19 +194,3 @@ def test_a_host_started_again_under_its_name_has_its_queues_back_at_once() -> No
             await hosts.end()
 
     run_virtually(scene())
-
-
-@pytest.mark.parametrize("by_table", [True, False])
-def test_a_host_says_so_when_it_should_lease_by_blobs(
-    by_table: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def scene() -> None:
-        async with asyncio.TaskGroup() as group:
-            hosts = Hosts(group, 1, use_table_partition_management=by_table)
-            await hosts.join("a")
-            await hosts.until_even()
-            await hosts.end()
-
-    run_virtually(scene())
-    told = [line for line in caplog.messages if "useTablePartitionManagement" in line]
-    assert len(told) == (0 if by_table else 1)

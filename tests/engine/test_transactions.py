@@ -77,9 +77,14 @@ async def counted_host(**hub: Any) -> AsyncIterator[tuple[Parts, CountedStorage]
         yield parts, storage
 
 
-def test_an_idle_host_makes_less_than_one_storage_call_a_second() -> None:
+@pytest.mark.parametrize(
+    ("by_table", "most"),
+    [(True, 60), (False, 120)],
+    ids=["by table", "by blobs"],
+)
+def test_an_idle_host_makes_few_storage_calls_in_a_minute(*, by_table: bool, most: int) -> None:
     async def idle() -> list[int]:
-        async with counted_host() as (parts, storage):
+        async with counted_host(use_table_partition_management=by_table) as (parts, storage):
             await parts.engine.client.start("chain", input=json.dumps(json.dumps(["x"])))
             await asyncio.sleep(QUIET_S)
             minutes = []
@@ -89,7 +94,7 @@ def test_an_idle_host_makes_less_than_one_storage_call_a_second() -> None:
                 minutes.append(storage.calls.total())
             return minutes
 
-    assert max(run_virtually(idle())) <= 60
+    assert max(run_virtually(idle())) <= most
 
 
 def test_an_idle_host_sees_foreign_messages_within_the_polling_setting_and_its_own_at_once() -> (

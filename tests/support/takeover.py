@@ -166,7 +166,9 @@ async def take_over_in(
     scene = _Scene(scenario, calls, count, replay)
     await scene.set()
     instances = next(c.table for call in calls for c in call.rows if c.table.endswith("Instances"))
-    settings = hub_settings(instances.removesuffix("Instances"))
+    name = instances.removesuffix("Instances")
+    by_table = any(c.table == f"{name}Partitions" for call in calls for c in call.rows)
+    settings = hub_settings(name, use_table_partition_management=by_table)
     counted = CountedStorage(storage, settings.hub.hub_name)
     async with running_engine(settings, counted, clock=clock, ids=ids) as parts:
         await asyncio.sleep(after_s)
