@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
-from emulator.core.balance import Change, Drained, Move, plan
+from emulator.core.balance import Change, Drained, Move, PartitionLease, plan
+from emulator.core.instant import Instant
 from emulator.engine.clock import Clock
 from emulator.engine.reading import Reading
 from emulator.hub.task_hub import TaskHub
@@ -13,6 +15,8 @@ from emulator.log import fields, get_logger
 _log = get_logger(__name__)
 SOON_S: Final = 1.0
 """Pause between passes while something is draining or about to become ours."""
+END_LOOK_MIN_S: Final = 0.1
+"""Shortest pause before a pass that comes because another's lease ends then."""
 
 
 class TablePasses:
@@ -45,7 +49,20 @@ class TablePasses:
         for change in outcome.changes:
             await self._write(change)
         interval = self._hub.settings.lease_acquire_interval.total_seconds()
-        return min(SOON_S, interval) if outcome.waiting else interval
+        if outcome.waiting:
+            return min(SOON_S, interval)
+        return min(interval, self._first_end_s(leases, now))
+
+    def _first_end_s(self, leases: list[PartitionLease], now: Instant) -> float:
+        """Until the first lease of another ends. Renewed in time, none ends before the next pass is due anyway."""
+        ends = [
+            lease.expires_at.minus(now).total_seconds()
+            for lease in leases
+            if lease.owner not in (None, self._hub.settings.worker_id)
+            and lease.expires_at is not None
+            and lease.expires_at > now
+        ]
+        return max(END_LOOK_MIN_S, min(ends, default=inf))
 
     async def _write(self, change: Change) -> None:
         lease = await self._hub.partitions.write(change.lease)
