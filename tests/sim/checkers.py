@@ -125,6 +125,8 @@ class Checkers:
                     self._leases_read(host, incarnation, effect.result)
                 case "write", "SimPartitions":
                     self._lease_written(host, incarnation, effect.arguments[0])
+                case "acquire_lease" | "release_lease" as operation, "sim-leases":
+                    self._lease_moved(incarnation, effect.arguments[0], operation)
                 case _:
                     pass
 
@@ -140,8 +142,19 @@ class Checkers:
             lease = decode_partition(write.key.row, write.columns, etag=None)
             self._owner_is(host, incarnation, lease.control_queue, lease.owner)
 
+    def _lease_moved(self, incarnation: int, blob: str, operation: str) -> None:
+        """Ownership by blobs: whoever took it last has it, even when it has run out, until another takes it."""
+        folder, _, queue = blob.partition("/")
+        if folder != "ownership":
+            return
+        for other in self._owns:
+            self._set_owner(other, queue, owns=False)
+        self._set_owner(incarnation, queue, owns=operation == "acquire_lease")
+
     def _owner_is(self, host: str, incarnation: int, queue: str, owner: str | None) -> None:
-        owns = owner == host
+        self._set_owner(incarnation, queue, owns=owner == host)
+
+    def _set_owner(self, incarnation: int, queue: str, *, owns: bool) -> None:
         if self._owns[incarnation].get(queue) and not owns:
             self._lost_at[incarnation, queue] = self._clock.monotonic()
         self._owns[incarnation][queue] = owns

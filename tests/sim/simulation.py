@@ -18,6 +18,8 @@ STORM_S = (20.0, 150.0)
 """How long things go wrong."""
 RESTART_S = (0.5, 25.0)
 SHRINK_RUNS_MAX = 250
+BY_BLOBS = 0.25
+"""Share of the stories whose hosts deal out their control queues by leases on blobs."""
 HEAVY = frozenset({"large", "large-eternal"})
 """Told less often: they take ten times as long."""
 
@@ -80,10 +82,13 @@ class Story:
     plays: tuple[Play, ...]
     blows: tuple[Blow, ...] = ()
     failures: tuple[Failure, ...] | None = None
+    by_blobs: bool = False
+    """Whether control queues are dealt out by leases on blobs, and not by a table."""
 
     def __str__(self) -> str:
         head = f"seed {self.seed}: {len(self.skews)} hosts, clocks wrong by {self.skews}, "
-        head += f"{'quick' if self.is_quick else 'usual'} time-outs"
+        head += f"{'quick' if self.is_quick else 'usual'} time-outs, "
+        head += f"leases {'on blobs' if self.by_blobs else 'in a table'}"
         items = [*self.plays, *self.blows, *(self.failures or ())]
         return "\n  ".join([head, *map(str, items)])
 
@@ -115,6 +120,7 @@ def imagine(seed: int) -> Story:
         kinds=tuple(f for f in Fault if chance.random() < 0.6),
         plays=tuple(_imagine_plays(chance, storm_s)),
         blows=tuple(_imagine_blows(chance, hosts, storm_s)),
+        by_blobs=chance.random() < BY_BLOBS,
     )
 
 
@@ -150,7 +156,9 @@ class _Teller:
         story = self.story
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
-            world = World(group, story.seed, **(QUICK if story.is_quick else {}))
+            hub: dict[str, object] = {**(QUICK if story.is_quick else {})}
+            hub["use_table_partition_management"] = not story.by_blobs
+            world = World(group, story.seed, **hub)
             with world.checkers.listening():
                 slots = [_Slot(self, world, number) for number in range(len(story.skews))]
                 for slot in slots:

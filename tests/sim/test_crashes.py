@@ -9,8 +9,9 @@ from tests.sim.runs import fault_at, run_scenario
 from tests.sim.scenarios import QUICK, SCENARIOS, Scenario
 
 STRIDE = 15
-"""The normal run takes every fifteenth call of each scenario; the soak takes them all, under both settings."""
+"""The normal run takes every fifteenth call of each scenario; the soak takes them all, under each of the settings."""
 FAULTS = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
+BY_BLOBS: dict[str, object] = {"use_table_partition_management": False}
 by_name = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 
 
@@ -38,10 +39,18 @@ def test_a_host_may_die_at_a_storage_call(scenario: Scenario, fault: Fault) -> N
 
 @pytest.mark.soak
 @by_name
-@pytest.mark.parametrize("hub", [{}, QUICK], ids=["usual", "quick"])
+@pytest.mark.parametrize("hub", [{}, QUICK, BY_BLOBS], ids=["usual", "quick", "by blobs"])
 def test_a_host_may_die_at_any_storage_call(scenario: Scenario, hub: dict[str, object]) -> None:
     numbers = range(1, run_scenario(scenario, **hub).calls + 1)
     assert [v for f in FAULTS for v in violations_of(scenario, numbers, f, **hub)] == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_host_whose_leases_are_on_blobs_may_die_at_any_storage_call(fault: Fault) -> None:
+    """All of one scenario: the hub is made, leases are taken, renewed and taken over."""
+    chain = next(scenario for scenario in SCENARIOS if scenario.name == "chain")
+    numbers = range(1, run_scenario(chain, **QUICK, **BY_BLOBS).calls + 1)
+    assert violations_of(chain, numbers, fault, **QUICK, **BY_BLOBS) == []
 
 
 @by_name
