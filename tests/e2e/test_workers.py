@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from emulator import config
 from emulator.commands.workers import DEATHS_MAX, EARLY_S, Restarts
-from emulator.engine.clock import SystemClock, SystemIds
-from emulator.hub.task_hub import TaskHub
-from emulator.settings import HubSettings
-from emulator.storage.sqlite import SqliteStorage
+from emulator.engine.clock import SystemClock
+from emulator.hub.census import leases_of
 from tests.support.hosts import (
+    BY_BLOBS,
     DURABLE,
     SAMPLES,
     Place,
     calling,
     eventually,
+    hub_at,
     new_place,
     ready,
     started,
@@ -64,27 +65,28 @@ async def _gone(*pids: int) -> None:
     await eventually(look, f"processes {pids} have ended")
 
 
-async def _owners(file: Path, hub: str) -> list[str | None]:
-    storage = SqliteStorage(file, SystemClock(), SystemIds())
-    await storage.open()
-    try:
-        found = TaskHub(storage, HubSettings(hub_name=hub), SystemIds().hex32)
-        return [lease.owner for lease in await found.partitions.read()]
-    finally:
-        await storage.close()
+async def _owners(place: Place) -> list[str | None]:
+    async with hub_at(place, APP) as hub:
+        return [lease.owner for lease in await leases_of(hub, SystemClock().now())]
+
+
+@pytest.fixture(params=[{}, BY_BLOBS], ids=["by table", "by blobs"])
+def either_way(request: pytest.FixtureRequest, lasting_place: Place) -> Place:
+    """Where hosts deal out their control queues by a table, or by leases on blobs."""
+    return replace(lasting_place, settings=request.param)
 
 
 async def test_workers_share_one_port_one_introduction_and_the_work(
-    embedded: Place, tmp_path: Path
+    either_way: Place, tmp_path: Path
 ):
-    async with ready(APP, embedded, tmp_path / "log", *TWO) as (host, caller):
+    async with ready(APP, either_way, tmp_path / "log", *TWO) as (host, caller):
         assert host.output.count("Functions:\n") == 1
         assert host.output.count("Ready on") == 1
         assert f"Ready on http://127.0.0.1:{host.port}. 2 workers share the work. " in host.output
         pids = await _pids(host.port)
 
         async def both_own() -> bool:
-            owners = await _owners(tmp_path / "state.db", embedded.hub)
+            owners = await _owners(either_way)
             return sorted(map(str, owners)) == sorted(2 * _names(host.port))
 
         await eventually(both_own, "partitions are shared out", within_s=SLOWEST_S)
@@ -96,7 +98,7 @@ async def test_workers_share_one_port_one_introduction_and_the_work(
         assert await host.ended() == 0, host.output
         assert host.output.splitlines()[-1] == "Stopped."
         assert not any(map(_is_there, pids))
-        assert await _owners(tmp_path / "state.db", embedded.hub) == [None] * 4
+        assert await _owners(either_way) == [None] * 4
 
 
 def _names(port: int) -> list[str]:
@@ -104,12 +106,14 @@ def _names(port: int) -> list[str]:
     return [f"{worker}-1", f"{worker}-2"]
 
 
-async def test_a_wait_in_one_worker_sees_what_another_completes(embedded: Place, tmp_path: Path):
+async def test_a_wait_in_one_worker_sees_what_another_completes(
+    lasting_place: Place, tmp_path: Path
+):
     """Of the instances that one request each starts and waits for, some have their partition in the other worker."""
-    async with ready(HELLO, embedded, tmp_path / "log", *TWO) as (host, _):
+    async with ready(HELLO, lasting_place, tmp_path / "log", *TWO) as (host, _):
 
         async def both_own() -> bool:
-            return len(set(await _owners(tmp_path / "state.db", embedded.hub))) == 2
+            return len(set(await _owners(lasting_place))) == 2
 
         await eventually(both_own, "partitions are shared out", within_s=SLOWEST_S)
         for _ in range(8):
@@ -135,9 +139,9 @@ async def test_what_a_worker_prints_has_its_number_and_a_timer_fires_in_one_only
 
 
 async def test_a_worker_that_dies_is_started_again_and_the_others_go_on(
-    embedded: Place, tmp_path: Path
+    lasting_place: Place, tmp_path: Path
 ):
-    async with ready(APP, embedded, tmp_path / "log", *TWO) as (host, _):
+    async with ready(APP, lasting_place, tmp_path / "log", *TWO) as (host, _):
         pids = await _pids(host.port)
         victim = next(iter(pids))
         os.kill(victim, signal.SIGKILL)
@@ -164,12 +168,12 @@ async def test_a_worker_that_dies_again_and_again_ends_all(embedded: Place, tmp_
         assert not any(map(_is_there, pids))
 
 
-async def test_workers_end_when_their_parent_is_killed(embedded: Place, tmp_path: Path):
-    async with ready(APP, embedded, tmp_path / "log", *TWO) as (host, _):
+async def test_workers_end_when_their_parent_is_killed(either_way: Place, tmp_path: Path):
+    async with ready(APP, either_way, tmp_path / "log", *TWO) as (host, _):
         pids = await _pids(host.port)
         await host.kill()
         await _gone(*pids)
-        assert await _owners(tmp_path / "state.db", embedded.hub) == [None] * 4
+        assert await _owners(either_way) == [None] * 4
 
 
 async def test_run_starts_one_instance(embedded: Place, tmp_path: Path):
