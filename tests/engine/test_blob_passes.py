@@ -50,19 +50,20 @@ class Seen:
 class Scene:
     """A hub in memory with one host of ours; `other` is the same hub, seen by whoever plays the other host."""
 
-    def __init__(self, group: asyncio.TaskGroup) -> None:
-        self._group = group
+    def __init__(self, group: asyncio.TaskGroup, settings: HubSettings = SETTINGS) -> None:
+        self.group = group
+        self._settings = settings
         self.clock = VirtualClock(asyncio.get_running_loop())
         ids = SeededIds()
         self.storage = MemoryStorage(self.clock, ids)
-        self.other = TaskHub(self.storage, SETTINGS, ids.hex32)
+        self.other = TaskHub(self.storage, settings, ids.hex32)
         self.is_cut_off = False
         self.stops_at: str | None = None
         """Queue at whose creation, before it is read, the host is told to stop; that call takes long."""
         self.stopping: asyncio.Task[None] | None = None
         self.seen: list[Seen] = []
         injector = Injector(plan=self._plan, observe=self._observe)
-        self._hub = TaskHub(FaultyStorage(self.storage, injector), SETTINGS, ids.hex32)
+        self._hub = TaskHub(FaultyStorage(self.storage, injector), settings, ids.hex32)
         self.outage = Outage("memory", self.clock)
         self.manager = PartitionManager(
             self._hub,
@@ -75,7 +76,7 @@ class Scene:
 
     def _plan(self, call: Call) -> Fault | None:
         if call.operation == "create_queue" and call.target == self.stops_at and self._task:
-            self.stopping = self._group.create_task(self.manager.stop())
+            self.stopping = self.group.create_task(self.manager.stop())
             return Fault.SLOW
         return Fault.REFUSED if self.is_cut_off else None
 
@@ -87,7 +88,7 @@ class Scene:
         return PartitionLoop(
             index,
             self._hub.control_queues[index],
-            SETTINGS,
+            self._settings,
             lambda _loop, _session: None,
             clock=self.clock,
             ids=SeededIds(),
@@ -101,7 +102,7 @@ class Scene:
 
     async def start(self) -> None:
         await self._hub.ensure(self.clock.now())
-        self._task = self._group.create_task(self.manager.run())
+        self._task = self.group.create_task(self.manager.run())
 
     async def end(self) -> None:
         assert self._task is not None
@@ -192,7 +193,7 @@ def test_a_host_that_stops_takes_nothing_while_it_drains() -> None:
         await it.start()
         await it.until({0, 1})
         it.loop(0).sessions.get(InstanceId("i")).busy = True
-        stopping = asyncio.get_running_loop().create_task(it.manager.stop())
+        stopping = it.group.create_task(it.manager.stop())
         await asyncio.sleep(1)
         for folder in (it.other.intents, it.other.ownerships):
             lease = (await folder.all())[1]
@@ -338,7 +339,7 @@ def test_a_host_that_was_cut_off_goes_on_if_nobody_took_its_queues() -> None:
 
 
 def test_work_that_does_not_end_in_time_is_not_committed_any_more() -> None:
-    """After a minute the queue is given up all the same, as the real provider does."""
+    """After a minute the queue is given up all the same."""
 
     async def scene(it: Scene) -> None:
         await it.start()
@@ -346,7 +347,7 @@ def test_work_that_does_not_end_in_time_is_not_committed_any_more() -> None:
         loop = it.loop(0)
         loop.sessions.get(InstanceId("i")).busy = True
         stolen = await it.take(it.other.intents, 0)
-        renewing = asyncio.get_running_loop().create_task(_renew(it.other.intents, stolen))
+        renewing = it.group.create_task(_renew(it.other.intents, stolen))
         await it.until_free(0)
         assert not await _may_commit(loop)
         renewing.cancel()
