@@ -99,7 +99,7 @@ class StartRoutes:
         """The outcome of an instance if it ends in time, else links (WaitForCompletionOrCreateCheckStatusResponse).
 
         Args:
-            failure_flag: whether a failed instance is a 500.
+            failure_flag: whether a failed instance is a 500 in today's dialect, too.
 
         Raises:
             InvalidRequestError: the interval is longer than the limit.
@@ -124,9 +124,11 @@ class StartRoutes:
     ) -> ApiResponse:
         if record.status is RuntimeStatus.COMPLETED:
             return answer(200, stored_value(record.output))
-        failed = record.status is RuntimeStatus.FAILED and failure_flag
+        status = 200
+        if record.status is RuntimeStatus.FAILED:
+            status = 500 if failure_flag else self._surface.dialect(request).failed_status
         body = await status_body(request, client, record, self._surface.zone)
-        return answer(500 if failed else 200, body)
+        return answer(status, body)
 
     def links(
         self,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,23 +20,42 @@ from azure.durable_functions.models.DurableOrchestrationStatus import Orchestrat
 
 from emulator.compose import Host, running_host
 from emulator.engine.clock import SystemIds
+from emulator.http.urls import ADMIN, WEBHOOKS
 from emulator.storage.memory import MemoryStorage
-from tests.http.replay import ShiftedClock
+from tests.http.replay import ShiftedClock, golden_app
 from tests.http.test_recordings import settings_for
-from tests.support.hosts import eventually
+from tests.support.hosts import eventually, isolated
 
 Status = OrchestrationRuntimeStatus
 
 
+Hosted = AbstractAsyncContextManager[tuple[df.DurableOrchestrationClient, Host]]
+TODAY = "durableClient"
+
+
 @asynccontextmanager
-async def client_of_a_host() -> AsyncIterator[tuple[df.DurableOrchestrationClient, Host]]:
+async def hosted(app: Path) -> AsyncIterator[tuple[df.DurableOrchestrationClient, Host]]:
     clock = ShiftedClock()
     storage = MemoryStorage(clock, SystemIds())
-    async with running_host(
-        settings_for("start"), environment={}, say=lambda _: None, storage=storage, clock=clock
-    ) as host:
-        text = host.links.binding_json(host.server.rpc_base_url)
-        yield df.DurableOrchestrationClient(text), host
+    settings = settings_for("start")
+    settings = replace(settings, app=replace(settings.app, root=app))
+    with isolated(app):
+        async with running_host(
+            settings, environment={}, say=lambda _: None, storage=storage, clock=clock
+        ) as host:
+            text = host.links.binding_json(host.server.rpc_base_url)
+            yield df.DurableOrchestrationClient(text), host
+
+
+@pytest.fixture(params=[TODAY, "orchestrationClient"])
+def client_of_a_host(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Hosted]:
+    """A client of an app that binds it by today's name, or by that of 2018: what the SDK sees is the same."""
+    app = golden_app()
+    if request.param != TODAY:
+        app = shutil.copytree(app, tmp_path / "app", ignore=shutil.ignore_patterns("__pycache__"))
+        file = app / "function_app.py"
+        file.write_text(file.read_text().replace(f'"{TODAY}"', f'"{request.param}"'))
+    return lambda: hosted(app)
 
 
 async def until(client: df.DurableOrchestrationClient, instance: str, status: Status) -> Any:
@@ -45,7 +66,9 @@ async def until(client: df.DurableOrchestrationClient, instance: str, status: St
     return await eventually(reached, f"{instance} is {status}")
 
 
-async def test_an_instance_is_started_read_and_purged() -> None:
+async def test_an_instance_is_started_read_and_purged(
+    client_of_a_host: Callable[[], Hosted],
+) -> None:
     async with client_of_a_host() as (client, _):
         instance = await client.start_new("Echo", "py1", {"a": 1})
         assert instance == "py1"
@@ -59,7 +82,9 @@ async def test_an_instance_is_started_read_and_purged() -> None:
         assert missing.created_time is None
 
 
-async def test_instances_are_found_and_purged_by_filter() -> None:
+async def test_instances_are_found_and_purged_by_filter(
+    client_of_a_host: Callable[[], Hosted],
+) -> None:
     async with client_of_a_host() as (client, _):
         await client.start_new("Echo", "py-done")
         await client.start_new("WaitForEvent", "py-waits")
@@ -77,7 +102,7 @@ async def test_instances_are_found_and_purged_by_filter() -> None:
             await client.purge_instance_history("py-waits")
 
 
-async def test_an_instance_is_steered_from_outside() -> None:
+async def test_an_instance_is_steered_from_outside(client_of_a_host: Callable[[], Hosted]) -> None:
     async with client_of_a_host() as (client, _):
         await client.start_new("WaitForEvent", "py2")
         await until(client, "py2", Status.Running)
@@ -99,7 +124,7 @@ async def test_an_instance_is_steered_from_outside() -> None:
             await client.rewind("py2", "no")
 
 
-async def test_restart_and_rewind_run_again() -> None:
+async def test_restart_and_rewind_run_again(client_of_a_host: Callable[[], Hosted]) -> None:
     async with client_of_a_host() as (client, _):
         await client.start_new("FailsUntilFixed", "py3")
         await until(client, "py3", Status.Failed)
@@ -122,14 +147,14 @@ MISSING = [
 
 @pytest.mark.parametrize(("method", "arguments", "text"), MISSING)
 async def test_a_missing_instance_is_said_to_be_missing(
-    method: str, arguments: tuple[object, ...], text: str
+    client_of_a_host: Callable[[], Hosted], method: str, arguments: tuple[object, ...], text: str
 ) -> None:
     async with client_of_a_host() as (client, _):
         with pytest.raises(Exception, match=text):
             await getattr(client, method)(*arguments)
 
 
-async def test_a_refused_start_says_why() -> None:
+async def test_a_refused_start_says_why(client_of_a_host: Callable[[], Hosted]) -> None:
     async with client_of_a_host() as (client, _):
         await client.start_new("WaitForEvent", "py4")
         await until(client, "py4", Status.Running)
@@ -140,7 +165,7 @@ async def test_a_refused_start_says_why() -> None:
         assert "is not an orchestrator function" in failed.output
 
 
-async def test_entities_are_signalled_and_read() -> None:
+async def test_entities_are_signalled_and_read(client_of_a_host: Callable[[], Hosted]) -> None:
     async with client_of_a_host() as (client, _):
         entity = df.EntityId("Counter", "py")
         assert not (await client.read_entity_state(entity)).entity_exists
@@ -153,7 +178,7 @@ async def test_entities_are_signalled_and_read() -> None:
         assert (await client.read_entity_state(entity)).entity_state == 5
 
 
-async def test_waiting_gives_the_output_or_links() -> None:
+async def test_waiting_gives_the_output_or_links(client_of_a_host: Callable[[], Hosted]) -> None:
     async with client_of_a_host() as (client, host):
         request = func.HttpRequest(method="GET", url=f"{host.links.origin}/api/x", body=b"")
         await client.start_new("HelloSequence", "py6")
@@ -171,7 +196,9 @@ async def test_waiting_gives_the_output_or_links() -> None:
         assert "rewindPostUri" in links
 
 
-async def test_links_for_a_caller_lead_to_the_instance_by_the_origin_that_it_used() -> None:
+async def test_links_for_a_caller_lead_to_the_instance_by_the_origin_that_it_used(
+    client_of_a_host: Callable[[], Hosted],
+) -> None:
     async with client_of_a_host() as (client, host), aiohttp.ClientSession() as session:
         origin = f"http://127.0.0.1:{host.server.port}"
         request = func.HttpRequest(method="GET", url=f"{origin}/api/x", body=b"")
@@ -193,7 +220,8 @@ async def test_links_for_a_caller_lead_to_the_instance_by_the_origin_that_it_use
             ("POST", links["restartPostUri"], 202),
             ("DELETE", links["purgeHistoryDeleteUri"], 200),
         ]
-        assert {url.partition("/runtime")[0] for _, url, _ in calls} == {origin}
+        scheme = ADMIN if host.app.uses_2018_names else WEBHOOKS
+        assert all(url.startswith(f"{origin}{scheme}/instances/py8") for _, url, _ in calls)
         settled = {"suspendPostUri": Status.Suspended, "resumePostUri": Status.Running}
         states = {links[name].replace("{text}", "x"): state for name, state in settled.items()}
         states[event] = Status.Completed

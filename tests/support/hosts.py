@@ -135,11 +135,14 @@ class Caller:
         path: str,
         *,
         json: Json = None,
+        body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Send a request; `path` may be a whole URL, such as a management link."""
+        """Send a request; `path` may be a whole URL, such as a management link. `body` is sent as it is."""
         url = path if path.startswith("http") else f"{self.base}{path}"
-        async with self._session.request(method, url, json=json, headers=headers) as response:
+        async with self._session.request(
+            method, url, json=json, data=body, headers=headers
+        ) as response:
             text = await response.text()
             body = await response.json(content_type=None) if _looks_like_json(text) else None
             return Reply(response.status, response.headers, text, body)
