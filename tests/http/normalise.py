@@ -15,6 +15,10 @@ _TIME_MEMBERS = "Timestamp|FireAt|ScheduledStartTime|lastOperationTime"
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
 _FRACTION = r"(?:\.\d{0,6}[1-9])?"
 _HEX32 = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+_GUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])")
+_STORED_TIME = re.compile(
+    rf'(\\"(?:Timestamp|Predecessor|requestTime)\\":\\")(?!0001){_TIME}(?:\.\d+)?(?:Z|\+00:00)?'
+)
 _HOST_FAILURES = ("doesn't exist, is disabled",)
 """Failure texts that the host writes, not the app: they are compared."""
 
@@ -84,6 +88,12 @@ class Normaliser:
     def own(self, text: str) -> str:
         """A body or header of ours."""
         return self._common(text.replace(f":{self._rpc_port}", ":17071"))
+
+    def steady(self, text: str) -> str:
+        """A shown answer without what every run makes anew inside of stored texts."""
+        text = _STORED_TIME.sub(r"\1<time>", text)
+        numbers: dict[str, str] = {}
+        return _GUID.sub(lambda m: numbers.setdefault(m[0], f"<guid {len(numbers)}>"), text)
 
     def _common(self, text: str) -> str:
         for pattern, replacement in _RULES:

@@ -8,8 +8,10 @@ clock on either side; `token RECORDED PATH`, whose answer's token stands for the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 HOST = "localhost:7071"
@@ -371,7 +373,8 @@ WAITING = frozenset(
 class Difference:
     """Why some exchanges of a file are answered otherwise, and how.
 
-    With `instead`, the answer is the recorded one with these parts replaced; without, it is another one altogether.
+    With `instead`, the answer is the recorded one with these parts replaced; without, it is another one altogether,
+    which stands in own_answers.json.
     """
 
     file: str
@@ -538,11 +541,13 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 
-def answered_otherwise(file: str) -> frozenset[str]:
-    """Exchanges of a file that have another answer altogether."""
-    return frozenset(
-        name for d in DIFFERENCES if d.file == file and not d.instead for name in d.names
-    )
+def answered_otherwise(file: str) -> dict[str, str]:
+    """Exchanges of a file that have another answer altogether, and that answer, as Normaliser makes it."""
+    held = json.loads((Path(__file__).parent / "own_answers.json").read_text())
+    own = {name: "\n".join(lines) for name, lines in held.get(file, {}).items()}
+    named = {name for d in DIFFERENCES if d.file == file and not d.instead for name in d.names}
+    assert named == set(own), f"{file}: a reason without an answer, or the reverse"
+    return own
 
 
 def replaced_in(file: str) -> dict[str, tuple[tuple[str, str], ...]]:
