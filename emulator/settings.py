@@ -182,6 +182,10 @@ class HttpSettings:
     website_hostname: str | None = None
     """WEBSITE_HOSTNAME; None means `localhost:<port>`."""
     max_body_bytes: int = 104_857_600
+    head_timeout: timedelta = timedelta(seconds=30)
+    """How long a client may take to send the request line and the headers. Source: Kestrel, RequestHeadersTimeout."""
+    idle_timeout: timedelta = timedelta(seconds=130)
+    """How long a connection may be open without a request. Source: Kestrel, KeepAliveTimeout."""
     body_timeout: timedelta = timedelta(seconds=100)
     """How long a client may take to send a body. Ours: the real server asks for 240 bytes a second."""
     readiness_timeout: timedelta = timedelta(seconds=30)

@@ -6,7 +6,7 @@ import asyncio
 import errno
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from socket import socket
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from aiohttp import web
@@ -14,9 +14,10 @@ from aiohttp import web
 from emulator.http import openapi
 from emulator.http.admin import HOME, AdminApi
 from emulator.http.bodies import message_body
+from emulator.http.connections import Site, connections_of
 from emulator.http.functions import HttpFunctions, HttpRoute
 from emulator.http.gate import Gate, Level, level_of
-from emulator.http.listening import cannot_listen, listen_together
+from emulator.http.listening import BACKLOG, cannot_listen, listen_together
 from emulator.http.management import ManagementApi
 from emulator.http.messages import ApiRequest, ApiResponse, answer
 from emulator.http.problems import too_short
@@ -192,19 +193,21 @@ class HttpServer:
         app = web.Application(client_max_size=limit)
         app.router.add_route("*", "/{tail:(?s:.*)}", handler)
         app.on_response_prepare.append(_tidy_headers)
+        options: dict[str, Any] = {
+            "access_log": None,
+            "lingering_time": LINGER_S,
+            "keepalive_timeout": self._settings.idle_timeout.total_seconds(),
+        }
         runner = web.AppRunner(
-            app,
-            access_log=None,
-            shutdown_timeout=SHUTDOWN_S,
-            handler_cancellation=False,
-            lingering_time=LINGER_S,
+            app, shutdown_timeout=SHUTDOWN_S, handler_cancellation=False, **options
         )
         await runner.setup()
+        factory = connections_of(runner, head_timeout=self._settings.head_timeout, options=options)
         try:
             if sockets:
-                await listen_together(runner, sockets)
+                await listen_together(runner, factory, sockets)
             else:
-                await web.TCPSite(runner, address, port, reuse_address=True).start()
+                await Site(runner, factory, (address, port), backlog=BACKLOG).start()
         except BaseException:
             await runner.cleanup()
             raise

@@ -12,6 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from emulator.errors import ConfigError, EmulatorError, PreconditionError
+from emulator.http.connections import Factory, Site
 from emulator.settings import HttpSettings
 
 BACKLOG: Final = 128
@@ -61,9 +62,11 @@ async def bound(settings: HttpSettings) -> AsyncGenerator[tuple[socket, ...]]:
             each.close()
 
 
-async def listen_together(runner: web.AppRunner, sockets: Sequence[socket]) -> None:
+async def listen_together(
+    runner: web.AppRunner, factory: Factory, sockets: Sequence[socket]
+) -> None:
     """Accept from sockets that other processes accept from as well."""
     for each in sockets:
-        await web.SockSite(runner, each, backlog=ACCEPTED_AT_ONCE).start()
+        await Site(runner, factory, each, backlog=ACCEPTED_AT_ONCE).start()
         # asyncio has one number for both, and has just told the system its own
         each.listen(BACKLOG)

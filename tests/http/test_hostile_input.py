@@ -243,6 +243,63 @@ async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(host: HostHe
         assert await status_of(reader) == 408
 
 
+@asynccontextmanager
+async def connected_to(
+    folder: Path, listener: str = "public", **limits: timedelta
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to a listener of a host with limits of its own; the time for an answer is limited, too."""
+    async with hosting(APP, new_place("memory", folder), http=limits) as host:
+        server = host.host.server
+        port = server.port if listener == "public" else server.rpc_port
+        async with connected(port) as connection, asyncio.timeout(ANSWER_WITHIN_S):
+            yield connection
+
+
+@pytest.mark.parametrize("served_before", [False, True])
+@pytest.mark.parametrize("listener", ["public", "local"])
+async def test_a_head_that_does_not_come_is_not_waited_for_for_ever(
+    tmp_path: Path, listener: str, served_before: bool
+):
+    limit = timedelta(seconds=0.2)
+    async with connected_to(tmp_path, listener, head_timeout=limit) as (reader, writer):
+        if served_before:
+            writer.write(b"HEAD /none HTTP/1.1\r\nHost: x\r\n\r\n")
+            await read_head(reader)
+        answer = asyncio.ensure_future(read_head(reader))
+        writer.write(b"GET /admin/host/status HTTP/1.1\r\n")
+        with suppress(ConnectionError):
+            while not answer.done():
+                # A header now and then gives it no more time.
+                writer.write(b"X-More: 1\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        assert (await answer)[0].split()[1] == "408"
+        assert "within 0.2 seconds" in (await reader.read()).decode()
+
+
+async def test_a_connection_without_a_request_is_ended(tmp_path: Path):
+    async with connected_to(tmp_path, idle_timeout=timedelta(seconds=0.1)) as (reader, _):
+        assert await reader.read() == b""
+
+
+async def test_the_time_of_a_head_is_not_that_of_the_body_or_the_answer(tmp_path: Path):
+    limit = timedelta(seconds=0.5)
+    async with connected_to(tmp_path, head_timeout=limit) as (reader, writer):
+        writer.write(f"POST {DURABLE}/orchestrators/approval".encode())
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        waits = "?timeout=0.6&pollingInterval=0.1"
+        writer.write(f"{waits} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n".encode())
+        await writer.drain()
+        await asyncio.sleep(0.6)
+        writer.write(b"1")
+        assert (await read_head(reader))[0].split()[1] == "202"
+
+
+async def read_head(reader: asyncio.StreamReader) -> list[str]:
+    return (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+
+
 async def test_slow_clients_stop_neither_others_nor_the_host(tmp_path: Path):
     place = new_place("memory", tmp_path)
     clock = SystemClock()
