@@ -12,6 +12,7 @@ from rich.text import Text
 from emulator import config
 from emulator.commands.output import age, second, status_text
 from emulator.commands.store import OpenHub, app_environment, on_hub
+from emulator.core.entity_messages import is_entity_id
 from emulator.core.feed import Feed
 from emulator.core.instant import Instant
 from emulator.core.waiting import Finding, Situation, awaited_events, explain
@@ -38,7 +39,7 @@ async def why(
     """Tell what an instance waits for, and the command that would help."""
     record = await hub.record(instance)
     situation = await situation_of(hub.hub, record, hub.clock.now(), hub_flag=hub.flags)
-    if replay and situation.events and not instance.startswith("@"):
+    if replay and situation.events and not is_entity_id(instance):
         situation = _replayed(hub, situation)
     findings = explain(situation)
     now = situation.now

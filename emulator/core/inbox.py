@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from emulator.core.entity_messages import is_entity_id
 from emulator.core.events import (
     EventRaised,
     ExecutionStarted,
@@ -151,7 +152,7 @@ class Judge:
 
     def _is_early_answer_of_entity(self, arrival: Arrival) -> bool:
         event = arrival.message.event
-        if not isinstance(event, EventRaised) or not arrival.sender.startswith("@"):
+        if not isinstance(event, EventRaised) or not is_entity_id(arrival.sender):
             return False
         return event.name not in self._state.requests
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Final, TypeVar, cast
 
 from emulator.core.actions import Action, WaitForEvent, WhenAll, WhenAny
+from emulator.core.entity_messages import is_entity_id
 from emulator.core.events import (
     EventRaised,
     EventSent,
@@ -452,7 +453,7 @@ def _entity_call(situation: Situation, event: EventSent) -> Finding:
 
 
 def _is_entity(situation: Situation) -> bool:
-    return situation.record.instance_id.startswith("@")
+    return is_entity_id(situation.record.instance_id)
 
 
 def _entity(situation: Situation) -> list[Finding]:
@@ -507,7 +508,7 @@ def _holder(record: InstanceRecord | None) -> str | None:
 
 def _awaits(event: EventSent) -> str | None:
     """Under which name the answer to a call or lock comes; None if there is none to come."""
-    if not event.instance_id.startswith("@"):
+    if not is_entity_id(event.instance_id):
         return None
     request = _json_object(event.input)
     found = request.get("id")

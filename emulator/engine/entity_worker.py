@@ -195,7 +195,7 @@ def _is_entity(session: Session, loaded: Loaded, batch: Sequence[InHand]) -> boo
     is_started_now = any(isinstance(m.message.event, ExecutionStarted) for m in batch)
     if is_started_now or not is_entity_id(session.instance):
         return False
-    return started is None or started.name.startswith("@")
+    return started is None or is_entity_id(started.name)
 
 
 def _judged(loaded: Loaded, batch: Sequence[InHand]) -> tuple[list[InHand], list[InHand]]:

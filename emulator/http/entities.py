@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from emulator.core.entity_messages import unknown_entity_text
+from emulator.core.entity_messages import is_entity_id, unknown_entity_text
 from emulator.core.instance import InstanceQuery, InstanceRecord
 from emulator.core.json_text import compact
 from emulator.core.lenient_json import LenientJsonError
@@ -61,7 +61,7 @@ class EntityRoutes:
         items = [
             entity_object(record, _state(record) if fetch_state else None)
             for record in page.records
-            if _exists(record)
+            if is_entity_id(record.instance_id) and _exists(record)
         ]
         return page_of(request, items, page.continuation)
 

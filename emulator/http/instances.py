@@ -74,7 +74,7 @@ class InstanceRoutes:
     async def _purge(
         self, request: ApiRequest, client: OrchestrationClient, segments: list[str]
     ) -> ApiResponse:
-        """Delete one instance if it has ended; an id that begins with @ is not looked at first."""
+        """Delete one instance if it has ended; one whose id begins with @, of whatever kind, is not looked at first."""
         del request
         instance_id = segments[1]
         if not instance_id.startswith("@"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from emulator.core.balance import PartitionLease
 from emulator.core.blob_balance import BlobLease
+from emulator.core.entity_messages import is_entity_id
 from emulator.core.instance import InstanceQuery
 from emulator.core.instant import Instant
 from emulator.core.queue_lease import QueueLease
@@ -63,7 +64,7 @@ async def _instances(hub: TaskHub, progress: Callable[[int], None]) -> dict[str,
     while True:
         page = await hub.instances.page(where, continuation=continuation)
         counts.update(
-            "Entity" if record.instance_id.startswith("@") else str(record.status)
+            "Entity" if is_entity_id(record.instance_id) else str(record.status)
             for record in page.records
         )
         progress(counts.total())

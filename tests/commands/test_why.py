@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from tests.support.hosts import eventually, hosting
+from emulator.core.ids import InstanceId
+from emulator.hub.task_hub import TaskHub
+from tests.support.hosts import DURABLE, eventually, hosting
 from tests.support.shell import Shell
 
 
@@ -62,3 +64,17 @@ async def test_an_end_is_explained(shell: Shell):
     said = await shell.says("why", "ill")
     assert "it has ended as Failed" in said.out
     assert "→ durable rewind --id ill" in said.out
+
+
+async def test_an_orchestration_whose_id_begins_like_that_of_an_entity_is_none(shell: Shell):
+    async with hosting(shell.folder, shell.place) as host:
+        await shell.says("start-new", "--function-name", "approval", "--id", "@x")
+        await host.until("@x", "Running")
+        answer = await shell.json("why", "@x")
+        shown = await shell.json("hub", "show")
+        hub = TaskHub(host.host.storage, host.host.settings.hub, lambda: "0" * 32)
+        await hub.instances.merge(InstanceId("@x"), {"CustomStatus": '{"entityExists":true}'})
+        listed = await host.get(f"{DURABLE}/entities")
+    assert [(f["cause"], f["subject"]) for f in answer["findings"]] == [("event", "first")]
+    assert shown["instances"] == {"Running": 1}
+    assert listed.json == []

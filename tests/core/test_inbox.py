@@ -181,3 +181,12 @@ def test_a_start_that_has_had_its_effect_does_not_begin_again(
         arrival(START[1]), row, replaces=replaces, visibility_timeout_ticks=TICKS_PER_SECOND
     )
     assert found is verdict
+
+
+@pytest.mark.parametrize(
+    ("sender", "verdict"), [("@counter@k", Verdict.DEFER), ("@x", Verdict.ACCEPT)]
+)
+def test_only_what_an_entity_sends_is_an_answer(sender: str, verdict: Verdict) -> None:
+    """An answer that nothing stored has asked for is kept until it has; an event of anybody else is simply one."""
+    sent = replace(arrival(RAISED), sender=sender)
+    assert Judge(RuntimeState(START), is_entity=False).judge(sent) is verdict

@@ -297,6 +297,15 @@ def test_an_answered_call_of_an_entity_is_no_finding():
     assert causes(explain(situation(CALL, answer, awaited=("go",)))) == [("event", "go")]
 
 
+@pytest.mark.parametrize(("name", "is_entity"), [("@e@k", True), ("@x", False)])
+def test_only_an_entity_waits_for_operations_and_owes_answers(name: str, is_entity: bool):
+    entity = (Cause.ENTITY, "it is an entity and waits for operations")
+    findings = explain(situation(CHILD, record=record(instance_id=InstanceId(name))))
+    assert ((findings[0].cause, findings[0].text) == entity) == is_entity
+    called = causes(explain(situation(replace(CALL, instance_id=InstanceId(name)))))
+    assert ((Cause.ENTITY.value, name) in called) == is_entity
+
+
 def test_an_answered_child_is_no_finding():
     answer = SubOrchestrationCompleted(timestamp=NOW, task_scheduled_id=2, result=None)
     assert causes(explain(situation(CHILD, answer, awaited=("go",)))) == [("event", "go")]

@@ -255,7 +255,7 @@ def isolated(app: Path) -> Iterator[None]:
         yield
     finally:
         sys.path[:] = path
-        for name, module in list(sys.modules.items()):
+        for name, module in sys.modules.copy().items():
             if _belongs_to(name, module, app.resolve()):
                 del sys.modules[name]
         os.environ.clear()
