@@ -244,7 +244,8 @@ async def _carry(
                 f"{storage.description} has a task hub {name} already; use --replace to delete it first, or another "
                 "name"
             )
-        await target.delete()
+        with hub.out.progress("Deleting queues, tables and containers") as deleted:
+            await target.delete(deleted)
     renaming = Renaming(image.names, names, storage.blobs.blob_url(names.large_messages, ""))
     with hub.out.progress("Copying") as progress:
         done = await transfer(image, storage, renaming, progress)

@@ -44,7 +44,7 @@ async def list_keys(hub: OpenHub) -> None:
 
 
 @app.command("renew")
-@on_hub(Needs.NOTHING)
+@on_hub(Needs.NOTHING, destroys=True)
 async def renew(
     hub: OpenHub,
     kind: Annotated[KeyKind, typer.Argument(help="What the key opens.")],
@@ -60,6 +60,7 @@ async def renew(
     chosen = name or names.get(kind, DEFAULT_NAME)
     if kind is KeyKind.MASTER and chosen != MASTER_NAME:
         raise ConfigError(f"there is one master key, and it is called {MASTER_NAME}")
+    hub.guard(f"give the {kind} key {chosen} another value")
     key, is_new = await _store(hub).put(kind, chosen, value, function=function or "")
     hub.out.result(
         {"kind": kind, "name": key.name, "function": function, "value": key.value, "new": is_new},

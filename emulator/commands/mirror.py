@@ -246,7 +246,8 @@ async def delete_task_hub(hub: OpenHub) -> None:
         hub.out.note(
             f"a host works on it ({', '.join(working)}) and will make it again; stop the host first"
         )
-    await hub.hub.delete()
+    with hub.out.progress("Deleting queues, tables and containers") as progress:
+        await hub.hub.delete(progress)
     if hub.out.as_json:
         hub.out.result({"taskHub": hub.hub.name, "deleted": True})
     else:

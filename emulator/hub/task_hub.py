@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from asyncio import Lock
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from emulator.core.ids import InstanceId
 from emulator.core.instant import Instant
@@ -95,17 +96,27 @@ class TaskHub:
             )
             self._created = True
 
-    async def delete(self) -> None:
-        """Delete everything that belongs to the hub; what is not there is no error."""
+    async def delete(self, progress: Callable[[int], None] = lambda _: None) -> None:
+        """Delete everything that belongs to the hub; what is not there is no error.
+
+        Args:
+            progress: told of the number of queues, tables and containers that are gone so far.
+        """
         await self.app_lease.release()
         queues = await self.storage.queues.list_queues(self.names.prefix)
         tables = (self.names.history, self.names.instances, self.names.partitions)
         containers = (self.names.app_lease, self.names.large_messages, self.names.leases)
+        numbers = itertools.count(1)
+
+        async def delete(by: Callable[[str], Awaitable[None]], name: str) -> None:
+            await by(name)
+            progress(next(numbers))
+
         await together(
             [
-                *(self._delete_queue(queue) for queue in queues if self.names.owns_queue(queue)),
-                *(self._delete_table(table) for table in tables),
-                *(self._delete_container(container) for container in containers),
+                *(delete(self._delete_queue, q) for q in queues if self.names.owns_queue(q)),
+                *(delete(self._delete_table, table) for table in tables),
+                *(delete(self._delete_container, container) for container in containers),
             ]
         )
         self._created = False

@@ -115,6 +115,7 @@ async def test_files_that_cannot_be_used(shell: Shell, tmp_path: Path):
     [
         ["purge-history"],
         ["delete-task-hub"],
+        ["keys", "renew", "master"],
         ["hub", "import", "FILE"],
         ["hub", "copy", "--to-hub", "NAME"],
     ],
@@ -129,6 +130,7 @@ async def test_nothing_is_destroyed_away_from_this_machine(
     await shell.says("start-new", "--function-name", "greeting", "--id", "one")
     file = tmp_path / "file.json"
     await shell.says("hub", "export", str(file))
+    keys = await shell.json("keys", "list")
     name = f"Other{uuid4().hex[:12]}"
     given = [{"FILE": str(file), "NAME": name}.get(argument, argument) for argument in arguments]
     for kind in (AzureStorage, SqliteStorage):
@@ -136,6 +138,7 @@ async def test_nothing_is_destroyed_away_from_this_machine(
     said = await shell.says(*given, code=2)
     assert "--yes-this-is-not-local" in said.err
     assert (await shell.json("instances", "list"))[0]["instanceId"] == "one"
+    assert await shell.json("keys", "list") == keys
     if "import" in given:
         given += ["--as", name]
     await shell.says(*given, "--yes-this-is-not-local")

@@ -1,0 +1,19 @@
+"""A hub as a whole."""
+
+from __future__ import annotations
+
+from emulator.hub.task_hub import TaskHub
+from emulator.settings import HubSettings
+from emulator.storage.memory import MemoryStorage
+from tests.support.clocks import CountedIds, ManualClock
+
+
+async def test_whoever_deletes_a_hub_is_told_how_far_it_is() -> None:
+    ids = CountedIds()
+    hub = TaskHub(MemoryStorage(ManualClock(), ids), HubSettings(partition_count=3), ids.hex32)
+    await hub.ensure()
+    told: list[int] = []
+    await hub.delete(told.append)
+    queues, tables, containers = 3 + 1, 3, 3
+    assert told == list(range(1, queues + tables + containers + 1))
+    assert not await hub.storage.queues.list_queues(hub.names.prefix)
