@@ -160,7 +160,11 @@ _STATUSES: Final = _query(
     "States, separated by commas. Unknown names are left out; `Unknown` is a 400.",
 )
 _PAGE: Final = [
-    _query("top", {"type": "integer", "minimum": 0, "maximum": 1000}, "Rows of a page; 100."),
+    _query(
+        "top",
+        {"type": "integer", "minimum": 0, "maximum": 1000},
+        "Rows of a page; 100. What is no whole number counts as absent; a negative one is a 500.",
+    ),
     {
         "name": _TOKEN,
         "in": "header",
@@ -184,6 +188,10 @@ _LINKS: Final = _json(
 )
 _OUTCOME: Final = _json(
     {}, "Ended in time: the output of a completed instance, the status of any other."
+)
+_FAILED_IN_2018: Final = _json(
+    {"oneOf": [_ref("Status"), _ref("Error")]},
+    "It ended in time and has failed, for an app of 2018 on its scheme; or see the default answer.",
 )
 _MISSING: Final = _empty("No such instance.")
 _ANY_JSON: Final[Json] = {"content": {"application/json": {"schema": {}}}}
@@ -330,6 +338,7 @@ def _start(name: str, parameters: list[Json]) -> Json:
             "202": _LINKS,
             "400": _json(_ref("Problem"), "No JSON, or an interval longer than the timeout."),
             "409": _json(_ref("Message"), "An instance of that id is alive."),
+            "500": _FAILED_IN_2018,
         },
         {"description": "Its input; nothing is null.", **_ANY_JSON},
     )
@@ -464,6 +473,7 @@ def _restart() -> Json:
                 _ref("Error"), "No such instance, or an interval longer than the timeout."
             ),
             "409": _json(_ref("Error"), "It has not ended, and its id is to be used again."),
+            "500": _FAILED_IN_2018,
         },
     )
 

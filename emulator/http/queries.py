@@ -19,7 +19,9 @@ _ISO: Final = re.compile(
     re.IGNORECASE,
 )
 _US: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?:\s+(\d{1,2}):(\d{2})(?::(\d{2}))?)?")
-_INTEGER: Final = re.compile(r"[+-]?\d+")
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,20}")
+_INTEGERS: Final = range(-(2**31), 2**31)
+"""Those of .NET's int."""
 
 
 class Query:
@@ -48,9 +50,8 @@ class Query:
         return value == "true" if value in ("true", "false") else default
 
     def number(self, name: str) -> int | None:
-        """A whole number; anything else counts as absent."""
-        value = (self.text(name) or "").strip()
-        return int(value) if _INTEGER.fullmatch(value) else None
+        """A whole number of 32 bits; anything else counts as absent."""
+        return _whole(self.text(name) or "")
 
     def seconds(self, name: str) -> timedelta | None:
         """A number of seconds; anything else counts as absent."""
@@ -81,6 +82,14 @@ class Query:
         return self._values
 
 
+def _whole(text: str) -> int | None:
+    stripped = text.strip()
+    if not _INTEGER.fullmatch(stripped):
+        return None
+    number = int(stripped)
+    return number if number in _INTEGERS else None
+
+
 def parse_statuses(text: str | None) -> frozenset[RuntimeStatus] | None:
     """See Query.statuses."""
     found: set[RuntimeStatus] = set()
@@ -91,10 +100,10 @@ def parse_statuses(text: str | None) -> frozenset[RuntimeStatus] | None:
             raise InvalidRequestError("Requested value 'Unknown' was not found.")
         if word in RuntimeStatus.__members__.values():
             found.add(RuntimeStatus(word))
-        elif word.isdigit():
+        elif (number := _whole(word)) is not None:
             named = True
-            if int(word) in STATUS_BY_NUMBER:
-                found.add(STATUS_BY_NUMBER[int(word)])
+            if number in STATUS_BY_NUMBER:
+                found.add(STATUS_BY_NUMBER[number])
     return frozenset(found) if found or named else None
 
 
