@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from socket import socket
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -448,6 +448,19 @@ def _response(answer: ApiResponse) -> web.Response:
     if answer.body is None:
         return web.Response(status=answer.status, headers=headers)
     headers["Content-Type"] = answer.content_type or ""
+    body = _encoded(answer.body)
     return web.Response(
-        status=answer.status, body=answer.body.encode("utf-8", "surrogatepass"), headers=headers
+        status=answer.status,
+        body=body if answer.rest is None else _in_parts(body, answer.rest),
+        headers=headers,
     )
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+async def _in_parts(first: bytes, rest: AsyncIterable[str]) -> AsyncIterator[bytes]:
+    yield first
+    async for part in rest:
+        yield _encoded(part)

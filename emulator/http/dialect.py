@@ -17,7 +17,7 @@ class Dialect:
 
     Attributes:
         failed_status: status code of an instance that has failed, if the request does not ask for 500.
-        page_rows: rows of a page if the request does not say how many; None for all.
+        page_rows: rows of a page if the request does not say how many; None for all, which are sent as they are read.
         takes_empty_events: whether an event without a body is one with null as its content.
         unknown_operation: the message that an unknown operation on an instance is refused with, code 400; None for
             an empty 404.

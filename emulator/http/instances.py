@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import tzinfo
 from typing import Final
 
-from emulator.core.instance import InstanceQuery, InstanceRecord
+from emulator.core.instance import InstancePage, InstanceQuery, InstanceRecord
+from emulator.core.json_text import compact
 from emulator.core.status import LIVE, RuntimeStatus
 from emulator.engine.ports import OrchestrationClient
 from emulator.http.bodies import LIVE_CODES, history_objects, status_object
@@ -62,14 +64,11 @@ class InstanceRoutes:
             fetch_input=query.flag("showInput", default=True),
         )
         rows = page_size(request, self._surface.dialect(request).page_rows)
-        token = token_of(request)
-        items: list[dict[str, object]] = []
-        while True:
-            page = await client.query(where, top=rows, continuation=token)
-            items.extend(status_object(record, show_input=True) for record in page.records)
-            token = page.continuation
-            if rows is not None or token is None:
-                return page_of(request, items, token)
+        page = await client.query(where, top=rows, continuation=token_of(request))
+        if rows is None and page.continuation is not None:
+            return _all_from(client, where, page)
+        items = [status_object(record, show_input=True) for record in page.records]
+        return page_of(request, items, page.continuation)
 
     async def _purge(
         self, request: ApiRequest, client: OrchestrationClient, segments: list[str]
@@ -137,6 +136,27 @@ def page_size(request: ApiRequest, usual: int | None) -> int | None:
 def token_of(request: ApiRequest) -> str | None:
     """Where the page begins that a request asks for; None for the first."""
     return request.headers.get(TOKEN_HEADER) or None
+
+
+def _all_from(client: OrchestrationClient, where: InstanceQuery, page: InstancePage) -> ApiResponse:
+    """A list without pages; no more than one page of the store is held, however many rows there are."""
+    return ApiResponse(status=200, body="[", rest=_elements(client, where, page))
+
+
+async def _elements(
+    client: OrchestrationClient, where: InstanceQuery, page: InstancePage
+) -> AsyncIterator[str]:
+    separator = ""
+    while True:
+        shown = (compact(status_object(r, show_input=True)) for r in page.records)
+        text = ",".join(shown)
+        if text:
+            yield f"{separator}{text}"
+            separator = ","
+        if page.continuation is None:
+            break
+        page = await client.query(where, continuation=page.continuation)
+    yield "]"
 
 
 def page_of(request: ApiRequest, items: list[dict[str, object]], token: str | None) -> ApiResponse:

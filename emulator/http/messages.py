@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -65,10 +65,16 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiResponse:
-    """One answer; no body means none, and no content type."""
+    """One answer; no body means none, and no content type.
+
+    Attributes:
+        rest: what follows the body, part by part, if the whole would be too much to hold; what fails in it ends the
+            connection before the answer's end.
+    """
 
     status: int
     body: str | None = None
+    rest: AsyncIterable[str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property

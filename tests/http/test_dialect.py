@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from emulator.core.ids import InstanceId
+from emulator.hub.task_hub import TaskHub
+from emulator.storage.ports import PAGE_ROWS_MAX, Value
 from tests.conftest import store_params
 from tests.support.apps import bound, function_json, write_app
+from tests.support.clocks import BEGINNING
 from tests.support.hosts import DURABLE, HostHere, Place, hosting, new_place
 
 ADMIN = "/admin/extensions/DurableTaskExtension"
@@ -27,6 +31,12 @@ def waits(context):
 main = df.Orchestrator.create({name})
 """
 ROWS_OF_A_PAGE = 100
+ROW: dict[str, Value] = {
+    "Name": "f",
+    "RuntimeStatus": "Completed",
+    "CreatedTime": BEGINNING,
+    "LastUpdatedTime": BEGINNING,
+}
 Check = Callable[[HostHere, str], Awaitable[object]]
 JSON = {"Content-Type": "application/json"}
 
@@ -217,6 +227,21 @@ async def test_what_was_not_taken_is_answered_as_today(
     for check, expected in ALIKE.items():
         with subtests.test(check.__name__):
             assert await check(host, base) == expected
+
+
+async def test_a_list_of_all_rows_is_sent_page_by_page(tmp_path: Path, place: Place) -> None:
+    async with hosting(app(tmp_path, "orchestrationClient"), place) as host:
+        hub = TaskHub(host.host.storage, host.host.settings.hub, lambda: "0" * 32)
+        await hub.ensure()
+        names = [f"i{number:05}" for number in range(PAGE_ROWS_MAX + 2)]
+        for name in names:
+            await hub.instances.project(InstanceId(name), ROW, etag=None)
+        listed = await host.get(f"{ADMIN}/instances")
+        assert [status["instanceId"] for status in listed.json] == names
+        assert listed.headers["Transfer-Encoding"] == "chunked"
+        some = await host.get(f"{ADMIN}/instances?top=100000")
+        assert len(some.json) == PAGE_ROWS_MAX
+        assert some.headers[TOKEN]
 
 
 def base_of(host: HostHere, prefix: str) -> str:
