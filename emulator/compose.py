@@ -561,7 +561,11 @@ def _server(parts: Parts, routes: RouteTable, background: Background, keys: KeyS
         readiness=readiness,
         uptime_ms=uptime_ms,
         background=background,
-        who=Who(host_id=settings.host_id, version=product_version),
+        who=Who(
+            host_id=settings.host_id,
+            instance_id=settings.hub.worker_id,
+            version=product_version,
+        ),
         keys=KeyRoutes(keys),
     )
     functions = HttpFunctions(routes, parts.invoker, HttpValues())

@@ -33,9 +33,10 @@ class Background(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Who:
-    """What a host says of itself: the app's host id, and the version of this program."""
+    """What a host says of itself: the app's host id, its name as an owner of partitions, and this program's version."""
 
     host_id: str
+    instance_id: str
     version: Callable[[], str]
 
 
@@ -112,6 +113,7 @@ class AdminApi:
             "version": self._who.version(),
             "versionDetails": self._who.version(),
             "platformVersion": "",
+            "instanceId": self._who.instance_id,
             "processUptime": self._uptime_ms(),
             "functionAppContentEditingState": "NotAllowed",
         }

@@ -236,7 +236,9 @@ class HttpServer:
                     return refused
                 return await self._manage(request, path[len(prefix) :], prefix)
         if lowered.startswith(EXTENSIONS):
-            return web.Response(status=404)
+            # No key is an unknown extension's own; who may see everything sees that it is not there.
+            refused = await self._refusal(request, Level.ADMIN)
+            return refused or web.Response(status=404)
         if lowered.startswith("/admin/"):
             level = Level.ANONYMOUS if lowered == PING else Level.ADMIN
             refused = await self._refusal(request, level)

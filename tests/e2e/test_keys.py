@@ -96,6 +96,13 @@ async def test_every_door_asks_for_its_key(app: Path, lasting_place: Place):
                 "function": 401,
                 **denied,
             },
+            "/runtime/webhooks/eventgrid": {
+                "master": 404,
+                "host": 403,
+                "system": 403,
+                "function": 401,
+                **denied,
+            },
             "/admin/host/status": {
                 "master": 200,
                 "host": 403,

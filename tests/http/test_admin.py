@@ -43,6 +43,7 @@ async def host(tmp_path: Path, memory: Place) -> AsyncIterator[HostHere]:
 async def test_the_status_tells_whose_host_it_is_and_how_it_stands(host: HostHere) -> None:
     status = (await host.get("/admin/host/status")).json
     assert (status["id"], status["state"]) == ("adminhub", "Running")
+    assert status["instanceId"] == host.host.settings.hub.worker_id
     assert status["processUptime"] >= 0
     assert None not in status.values()
 
