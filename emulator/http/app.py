@@ -463,6 +463,11 @@ def _encoded(text: str) -> bytes:
 
 
 async def _in_parts(first: bytes, rest: AsyncIterable[str]) -> AsyncIterator[bytes]:
+    """A body in parts; one that fails ends the connection, since its status has been sent."""
     yield first
-    async for part in rest:
-        yield _encoded(part)
+    try:
+        async for part in rest:
+            yield _encoded(part)
+    except Exception as error:
+        _log.warning("an answer was ended in the middle: %s", error, extra=fields("request_failed"))
+        raise ConnectionAbortedError from error

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from emulator.core.ids import InstanceId
+from emulator.core.instance import InstancePage
+from emulator.errors import TransientStorageError
+from emulator.hub.instances import InstanceTable
 from emulator.hub.task_hub import TaskHub
 from emulator.storage.ports import PAGE_ROWS_MAX, Value
 from tests.conftest import store_params
@@ -229,13 +235,41 @@ async def test_what_was_not_taken_is_answered_as_today(
             assert await check(host, base) == expected
 
 
+async def more_than_a_page(host: HostHere) -> list[str]:
+    """Rows of more instances than the store gives at once; their ids."""
+    hub = TaskHub(host.host.storage, host.host.settings.hub, lambda: "0" * 32)
+    await hub.ensure()
+    names = [f"i{number:05}" for number in range(PAGE_ROWS_MAX + 2)]
+    for name in names:
+        await hub.instances.project(InstanceId(name), ROW, etag=None)
+    return names
+
+
+async def test_a_list_that_fails_on_its_way_has_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = InstanceTable.page
+
+    async def first_page(self: InstanceTable, *given: Any, **named: Any) -> InstancePage:
+        if named.get("continuation") is not None:
+            raise TransientStorageError("the store is away")
+        return await read(self, *given, **named)
+
+    place = new_place("memory", tmp_path)
+    async with hosting(app(tmp_path, "orchestrationClient"), place) as host:
+        await more_than_a_page(host)
+        monkeypatch.setattr(InstanceTable, "page", first_page)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await host.get(f"{ADMIN}/instances")
+        assert (await host.get(f"{ADMIN}/instances?top=1")).status == 200
+    told = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert [text for text in told if "ended in the middle: the store is away" in text]
+    assert not [r for r in caplog.records if r.exc_info]
+
+
 async def test_a_list_of_all_rows_is_sent_page_by_page(tmp_path: Path, place: Place) -> None:
     async with hosting(app(tmp_path, "orchestrationClient"), place) as host:
-        hub = TaskHub(host.host.storage, host.host.settings.hub, lambda: "0" * 32)
-        await hub.ensure()
-        names = [f"i{number:05}" for number in range(PAGE_ROWS_MAX + 2)]
-        for name in names:
-            await hub.instances.project(InstanceId(name), ROW, etag=None)
+        names = await more_than_a_page(host)
         listed = await host.get(f"{ADMIN}/instances")
         assert [status["instanceId"] for status in listed.json] == names
         assert listed.headers["Transfer-Encoding"] == "chunked"
