@@ -238,7 +238,7 @@ class HttpServer:
         if lowered.startswith(EXTENSIONS):
             # No key is an unknown extension's own; who may see everything sees that it is not there.
             refused = await self._refusal(request, Level.ADMIN)
-            return refused or web.Response(status=404)
+            return web.Response(status=404) if refused is None else refused
         if lowered.startswith("/admin/"):
             level = Level.ANONYMOUS if lowered == PING else Level.ADMIN
             refused = await self._refusal(request, level)
