@@ -28,6 +28,7 @@ from emulator.host.local_settings import (
     read_local_settings,
 )
 from emulator.settings import (
+    MIB,
     AppSettings,
     HttpSettings,
     HubSettings,
@@ -286,8 +287,14 @@ def _http(host: HostJson, lookup: AppSettings, local: LocalSettings, flags: Flag
         ),
         has_home_page=(lookup.get("AzureWebJobsDisableHomepage") or "").lower() != "true",
         time_zone=SystemZone(),
+        body_bytes_held_max=_payload_bytes_max(host) // 4,
         website_hostname=lookup.get("WEBSITE_HOSTNAME") or None,
     )
+
+
+def _payload_bytes_max(host: HostJson) -> int:
+    path = "extensions.durableTask.storageProvider.cacheSizeMB"
+    return host.number(path, HubSettings().payload_bytes_max // MIB, 1) * MIB
 
 
 def _port(value: object, where: str) -> int:
@@ -336,6 +343,7 @@ def _hub(host: HostJson, lookup: AppSettings, port: int) -> HubSettings:
         max_queue_polling_interval=host.span(
             f"{store}.maxQueuePollingInterval", d.max_queue_polling_interval, 0.05
         ),
+        payload_bytes_max=_payload_bytes_max(host),
         fetch_large_messages=host.flag(f"{store}.fetchLargeMessagesAutomatically", default=True),
         store_inputs_in_history=host.flag(
             f"{base}.storeInputsInOrchestrationHistory", default=False

@@ -15,6 +15,7 @@ from typing import Final
 
 PARTITION_COUNT_MAX: Final = 16
 CONTROL_QUEUE_BATCH_SIZE_MAX: Final = 32
+MIB: Final = 1024 * 1024
 
 
 class StorageKind(StrEnum):
@@ -113,6 +114,9 @@ class HubSettings:
     handover_visibility_timeout: timedelta = timedelta(seconds=30)
     """Time-out of messages that are put and handed on in memory; renewed while they are held. Ours: after a crash
     the message waits this long instead of the five minutes of a dequeued one."""
+    payload_bytes_max: int = 256 * MIB
+    """Payloads that are held in memory: a quarter each for bodies of HTTP requests, messages of instances, histories of
+    instances that wait, and activity requests. Ours: the real provider bounds only how many messages are held."""
     max_queue_polling_interval: timedelta = timedelta(seconds=30)
     fetch_large_messages: bool = True
     store_inputs_in_history: bool = False
@@ -141,6 +145,21 @@ class HubSettings:
     app_lease_renew_interval: timedelta = timedelta(seconds=25)
     app_lease_acquire_interval: timedelta = timedelta(seconds=300)
     trace_inputs_and_outputs: bool = False
+
+    @property
+    def activity_bytes_max(self) -> int:
+        """Of activity requests that are held."""
+        return self.payload_bytes_max // 4
+
+    @property
+    def partition_message_bytes_max(self) -> int:
+        """Of messages that one partition holds."""
+        return self.payload_bytes_max // 4 // self.partition_count
+
+    @property
+    def partition_session_bytes_max(self) -> int:
+        """Of histories of one partition that are kept while their instances wait."""
+        return self.payload_bytes_max // 4 // self.partition_count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +205,8 @@ class HttpSettings:
     """How long a client may take to send the request line and the headers. Source: Kestrel, RequestHeadersTimeout."""
     idle_timeout: timedelta = timedelta(seconds=130)
     """How long a connection may be open without a request. Source: Kestrel, KeepAliveTimeout."""
+    body_bytes_held_max: int = 64 * MIB
+    """Of all bodies that one listener holds at once. Ours: see HubSettings.payload_bytes_max."""
     body_timeout: timedelta = timedelta(seconds=100)
     """How long a client may take to send a body. Ours: the real server asks for 240 bytes a second."""
     readiness_timeout: timedelta = timedelta(seconds=30)

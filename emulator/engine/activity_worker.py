@@ -14,8 +14,10 @@ from emulator.core.calls import AbandonedError, ActivityCall, ActivityCompleted,
 from emulator.core.events import HistoryEvent, TaskCompleted, TaskFailed, TaskScheduled
 from emulator.core.ids import InstanceId
 from emulator.core.messages import OutboundMessage, TaskMessage
+from emulator.core.weights import payload_bytes
+from emulator.engine.allowance import Allowance
 from emulator.engine.clock import Clock, IdSource
-from emulator.engine.courier import Courier
+from emulator.engine.courier import Ahead, Courier
 from emulator.engine.custody import Custody
 from emulator.engine.outage import Outage
 from emulator.engine.polling import Poller
@@ -65,6 +67,7 @@ class ActivityWorker:
         self._outage = outage
         self._slots = hub.settings.max_concurrent_activities
         self._custody = Custody(hub.work_items, clock, outage)
+        self._allowance = Allowance(self._custody, hub.settings.activity_bytes_max)
         self._waiting: asyncio.Queue[InHand] = asyncio.Queue()
         self._running = 0
         self._idle = asyncio.Event()
@@ -79,15 +82,21 @@ class ActivityWorker:
             outage,
         )
 
-    def accepts(self, on_their_way: int = 0) -> bool:
+    def accepts(self, message: TaskMessage, ahead: Ahead) -> bool:
         """Whether there is room in memory for one more request."""
         most = self._slots * (1 + BACKLOG_PER_SLOT)
         if self._is_shared():
             most = min(self._slots, HANDED_OVER_SHARED)
-        return not self._stopping and len(self._custody) + on_their_way < most
+        if self._stopping or len(self._custody) + ahead.count >= most:
+            return False
+        return self._allowance.fits(ahead.size + payload_bytes(message.event))
 
     def deliver(self, in_hand: InHand) -> bool:
-        """Take a request, received or handed over; False if no more is taken."""
+        """See Recipient.deliver."""
+        return self._allowance.fits(in_hand.size) and self._take(in_hand)
+
+    def _take(self, in_hand: InHand) -> bool:
+        """Take a request; False if no more is taken."""
         if self._stopping:
             return False
         if self._custody.take(in_hand):
@@ -138,15 +147,17 @@ class ActivityWorker:
     async def _receive(self) -> int | None:
         async with self._receiving:
             free = self._slots - self._running - self._waiting.qsize()
-            if self._stopping or free <= 0:
+            if self._stopping or free <= 0 or self._allowance.is_used_up:
                 return None
             timeout = self._hub.settings.work_item_queue_visibility_timeout
+            most = min(free, RECEIVED_SHARED if self._is_shared() else RECEIVE_COUNT_MAX)
             messages = await self._hub.work_items.receive(
-                min(free, RECEIVED_SHARED if self._is_shared() else RECEIVE_COUNT_MAX),
+                self._allowance.batch(most),
                 visibility_timeout_s=int(timeout.total_seconds()),
+                takes_more=self._allowance.takes_more,
             )
             for in_hand in messages:
-                if not self.deliver(in_hand):
+                if not self._take(in_hand):
                     await self.refuse(in_hand)
             return len(messages)
 

@@ -117,6 +117,7 @@ class Attendant:
             if session.loaded is not None:
                 session.loaded.is_current = False
             settled = session.take_settled()
+            loop.sessions.weigh(session)
             if session.inbox:
                 loop.schedule(session)
             else:

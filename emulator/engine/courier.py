@@ -8,10 +8,11 @@ the partition then takes it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from emulator.core.entity_messages import delivery_time, is_entity_id
 from emulator.core.events import (
@@ -23,7 +24,8 @@ from emulator.core.events import (
 )
 from emulator.core.ids import InstanceId
 from emulator.core.instant import Instant
-from emulator.core.messages import OutboundMessage
+from emulator.core.messages import OutboundMessage, TaskMessage
+from emulator.core.weights import payload_bytes
 from emulator.engine.clock import Clock, IdSource
 from emulator.hub.message_queue import InHand, MessageQueue
 from emulator.hub.task_hub import TaskHub
@@ -34,12 +36,12 @@ from emulator.wire.queue_message import Envelope
 class Recipient(Protocol):
     """A loop of this process that may take messages in memory."""
 
-    def accepts(self, on_their_way: int = 0) -> bool:
-        """Whether it takes one more now, beside those that are being put at the same time."""
+    def accepts(self, message: TaskMessage, ahead: Ahead) -> bool:
+        """Whether it takes one more now; if not, the message is put for whoever receives it."""
         ...
 
     def deliver(self, in_hand: InHand) -> bool:
-        """Take a message that was put; False if it has begun to stop since it accepted."""
+        """Take a message that was put; False if it has begun to stop, or has no more room, since it accepted."""
         ...
 
     async def refuse(self, in_hand: InHand) -> None:
@@ -49,6 +51,21 @@ class Recipient(Protocol):
     def wake(self) -> None:
         """Look into the queue: something was put there for anyone."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Messages that are put together with one, and before it.
+
+    Attributes:
+        size: bytes of their payloads.
+    """
+
+    count: int
+    size: int
+
+
+NOTHING_AHEAD: Final = Ahead(0, 0)
 
 
 class MessageNumbers:
@@ -110,13 +127,9 @@ class Courier:
         *,
         sender: OrchestrationInstance,
         episode: int | None,
-        on_their_way: int = 0,
+        ahead: Ahead = NOTHING_AHEAD,
     ) -> Sent:
-        """Put one message into its queue.
-
-        Args:
-            on_their_way: messages that are put together with this one, and before it.
-        """
+        """Put one message into its queue."""
         envelope = Envelope(
             activity_id=self._ids.guid(),
             task_message=outbound.message,
@@ -128,7 +141,9 @@ class Courier:
         queue, recipient = self._route(outbound)
         now = self._clock.now()
         delay = outbound.delay(now)
-        local = recipient if recipient is not None and recipient.accepts(on_their_way) else None
+        local = recipient
+        if recipient is not None and not recipient.accepts(outbound.message, ahead):
+            local = None
         in_hand = await queue.put(
             envelope, now, visibility_timeout_s=self._invisible_s(delay, local)
         )
@@ -180,6 +195,7 @@ class Sent:
         if self.local is not None:
             if not self.local.deliver(self.in_hand):
                 await self.local.refuse(self.in_hand)
+                self.local.wake()
             return
         if self.recipient is not None:
             self.recipient.wake()
@@ -207,7 +223,7 @@ class Parcel:
     async def send(self) -> None:
         """Put every message; the first failure cancels the rest and is raised."""
         self._sent.extend(
-            await together(self._put(item, number) for number, item in enumerate(self._outbox))
+            await together(self._put(item, ahead) for item, ahead in _with_ahead(self._outbox))
         )
 
     async def hand_over(self) -> None:
@@ -216,25 +232,32 @@ class Parcel:
         for each in sent:
             await each.hand_over()
 
-    async def _put(self, outbound: OutboundMessage, number: int) -> Sent:
+    async def _put(self, outbound: OutboundMessage, ahead: Ahead) -> Sent:
         return await self._courier.put(
-            outbound, sender=self._sender, episode=self._episode, on_their_way=number
+            outbound, sender=self._sender, episode=self._episode, ahead=ahead
         )
+
+
+def _with_ahead(outbox: Sequence[OutboundMessage]) -> Iterator[tuple[OutboundMessage, Ahead]]:
+    size = 0
+    for count, outbound in enumerate(outbox):
+        yield outbound, Ahead(count, size)
+        size += payload_bytes(outbound.message.event)
 
 
 def _nobody(queue: str) -> None:
     """This process shares its hub with no other that it could tell."""
 
 
-def due_at(in_hand: InHand) -> Instant | None:
+def due_at(message: TaskMessage) -> Instant | None:
     """When a message may be handled at the earliest; None if at once."""
-    event = in_hand.message.event
+    event = message.event
     match event:
         case TimerFired():
             return event.fire_at
         case ExecutionStarted():
             return event.scheduled_start
-        case EventRaised() if is_entity_id(in_hand.message.target.instance_id):
+        case EventRaised() if is_entity_id(message.target.instance_id):
             return delivery_time(event.name)
         case _:
             return None

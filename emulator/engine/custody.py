@@ -41,6 +41,8 @@ class Custody:
         self._outage = outage
         self._renewing = f"renewing messages of {queue.name}"
         self._held: dict[str, InHand] = {}
+        self.size = 0
+        """Bytes of the payloads of what is held."""
         self._parked: set[str] = set()
         self._changed = asyncio.Event()
         self._next: Instant | None = None
@@ -63,6 +65,7 @@ class Custody:
             self._parked.discard(in_hand.message_id)
             return False
         self._held[in_hand.message_id] = in_hand
+        self.size += in_hand.size
         if self._next is None or in_hand.next_visible_at < self._next:
             self._changed.set()
         return True
@@ -79,6 +82,7 @@ class Custody:
         """Hold it no longer: it was deleted or given back."""
         if self.holds(in_hand):
             del self._held[in_hand.message_id]
+            self.size -= in_hand.size
             self._parked.discard(in_hand.message_id)
             if self._on_drop is not None:
                 self._on_drop()
@@ -111,6 +115,7 @@ class Custody:
                 if in_hand.message_id not in self._parked:
                     group.create_task(self.refuse(in_hand))
         self._held.clear()
+        self.size = 0
         self._parked.clear()
 
     async def refuse(self, in_hand: InHand) -> None:

@@ -7,15 +7,19 @@ timer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
 from emulator.core.ids import InstanceId
 from emulator.core.instant import Instant
+from emulator.core.messages import TaskMessage
+from emulator.core.weights import payload_bytes
 from emulator.engine.alarms import Alarms
+from emulator.engine.allowance import Allowance
 from emulator.engine.clock import Clock, IdSource
-from emulator.engine.courier import due_at
+from emulator.engine.courier import Ahead, due_at
 from emulator.engine.custody import Custody
 from emulator.engine.outage import Outage
 from emulator.engine.polling import Poller
@@ -26,6 +30,9 @@ from emulator.settings import HubSettings
 
 DRAIN_LIMIT: Final = timedelta(seconds=60)
 """How long running sessions may take to end when the partition is given up (TablePartitionManager)."""
+
+PARKED_BYTES_MAX: Final = 64 * 1024
+"""A message that is not due yet and larger than this is left in the queue until it is."""
 
 
 class PartitionLoop:
@@ -51,7 +58,7 @@ class PartitionLoop:
         """
         self.index = index
         self.queue = queue
-        self.sessions = SessionCache(sessions_max)
+        self.sessions = SessionCache(sessions_max, settings.partition_session_bytes_max)
         self.deleting = 0
         """Deletions under way, of messages that were dealt with."""
         self.custody = Custody(queue, clock, outage, on_drop=self._look_for_room)
@@ -65,6 +72,9 @@ class PartitionLoop:
             outage,
         )
         self._alarms = Alarms(clock, self._dispatch)
+        self._allowance = Allowance(self.custody, settings.partition_message_bytes_max)
+        self._left: Counter[InstanceId] = Counter()
+        """Messages by instance that were left in the queue because there was no room, and have not been received."""
         self._was_full = False
         """Whether something was left in the queue because so many messages are held."""
         self.is_stopping = False
@@ -78,16 +88,58 @@ class PartitionLoop:
 
     # --- messages in ------------------------------------------------------------------------------------------
 
-    def accepts(self, on_their_way: int = 0) -> bool:
-        """A partition that is being given up takes nothing more in memory, nor does one that holds many messages."""
-        return not self.is_stopping and not self._is_full(on_their_way)
+    def accepts(self, message: TaskMessage, ahead: Ahead) -> bool:
+        """A partition that is being given up takes nothing more in memory, nor does one that holds as much as it may.
+
+        What an instance waits for that is known here is gone at its next episode, and does not count among many. What
+        comes after something of the same instance that was left in the queue is left there, too.
+        """
+        if self.is_stopping:
+            return False
+        size = payload_bytes(message.event)
+        if self._is_put_off(message, size):
+            return True
+        instance = message.target.instance_id
+        takes = (
+            instance not in self._left
+            and self._allowance.fits(size and ahead.size + size)
+            and (self.sessions.knows(instance) or not self._has_many(ahead.count))
+        )
+        if not takes:
+            self._leave(instance)
+        return takes
+
+    def _is_put_off(self, message: TaskMessage, size: int) -> bool:
+        """Whether a message is so large, and due so late, that it is not held, but received when it is due."""
+        due = due_at(message) if size > PARKED_BYTES_MAX else None
+        now = self._clock.now()
+        if due is None or due <= now:
+            return False
+        asyncio.get_running_loop().call_later(due.minus(now).total_seconds(), self.wake)
+        return True
+
+    def _leave(self, instance: InstanceId) -> None:
+        """A message of an instance is left in the queue, and received when there is room."""
+        self._left[instance] += 1
+        self._was_full = True
 
     def wake(self) -> None:
         """Something was put into the queue."""
         self._poller.wake()
 
     def deliver(self, in_hand: InHand) -> bool:
-        """Take a message, received or handed over; False if no more is taken."""
+        """See Recipient.deliver."""
+        if self.is_stopping:
+            return False
+        if self._is_put_off(in_hand.message, in_hand.size):
+            return True
+        if not self._allowance.fits(in_hand.size):
+            self._leave(in_hand.message.target.instance_id)
+            return False
+        return self._take(in_hand)
+
+    def _take(self, in_hand: InHand) -> bool:
+        """Take a message; False if no more is taken."""
         if self.is_stopping:
             return False
         if self.custody.take(in_hand):
@@ -96,12 +148,12 @@ class PartitionLoop:
 
     async def refuse(self, in_hand: InHand) -> None:
         """See Recipient.refuse; one that is not due yet is invisible until it is, and stays so."""
-        due = due_at(in_hand)
+        due = due_at(in_hand.message)
         if due is None or due <= self._clock.now():
             await self.custody.refuse(in_hand)
 
     def _sort(self, in_hand: InHand) -> None:
-        due = due_at(in_hand)
+        due = due_at(in_hand.message)
         if due is not None and due > self._clock.now():
             self.custody.park(in_hand)
             self._alarms.add(in_hand, due)
@@ -168,18 +220,36 @@ class PartitionLoop:
                 return None
             timeout = self._settings.control_queue_visibility_timeout
             messages = await self.queue.receive(
-                self._settings.control_queue_batch_size,
+                self._allowance.batch(self._settings.control_queue_batch_size),
                 visibility_timeout_s=int(timeout.total_seconds()),
+                takes_more=self._allowance.takes_more,
             )
+            self._note_received(messages)
             for in_hand in messages:
-                if not self.deliver(in_hand):
+                is_later = self._is_put_off(in_hand.message, in_hand.size)
+                if not is_later and not self._take(in_hand):
                     await self.custody.refuse(in_hand)
             return len(messages)
 
-    def _is_full(self, on_their_way: int = 0) -> bool:
+    def _note_received(self, messages: Sequence[InHand]) -> None:
+        """What was left has come, all of it if nothing comes any more."""
+        if not messages:
+            self._left.clear()
+        for in_hand in messages:
+            instance = in_hand.message.target.instance_id
+            if self._left[instance] > 1:
+                self._left[instance] -= 1
+            else:
+                del self._left[instance]
+
+    def _has_many(self, on_their_way: int = 0) -> bool:
         """Whether as many messages are held as the settings allow, those apart that are not due yet."""
         held = len(self.custody) - len(self._alarms) + on_their_way
-        if held < self._settings.control_queue_buffer_threshold:
+        return held >= self._settings.control_queue_buffer_threshold
+
+    def _is_full(self) -> bool:
+        """Whether as many messages are held as the settings allow, or as many bytes."""
+        if not self._has_many() and not self._allowance.is_used_up:
             return False
         self._was_full = True
         return True

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from emulator.core.episode import Execution
 from emulator.core.ids import InstanceId
+from emulator.core.weights import payload_bytes
 from emulator.engine.ports import OrchestratorExecution
 from emulator.hub.history import StoredHistory
 from emulator.hub.message_queue import InHand
+
+PAYLOAD_COPIES: Final = 3
+"""How often a payload is in memory while an orchestrator is alive: in the history, as the text that its context has,
+and as what the orchestrator has made of it or asks for. Measured, with an input that is handed on to an activity."""
 
 
 class Loaded:
@@ -25,7 +31,9 @@ class Loaded:
         "must_run",
         "row",
         "runner",
+        "size",
         "spilled",
+        "weighed",
     )
 
     def __init__(self, execution: Execution, stored: StoredHistory) -> None:
@@ -47,6 +55,21 @@ class Loaded:
         a message that comes again may be the sign that a checkpoint has not reached it."""
         self.custom_status: str | None = None
         """What the Instances row shows, once something was committed."""
+        self.size = 0
+        """Bytes that the payloads of the history take in memory, as of the last weigh()."""
+        self.weighed: tuple[Execution, int] = (execution, 0)
+        """How many rows of which execution that is."""
+
+    def weigh(self) -> int:
+        """Look how large the history is by now; only new rows are looked at."""
+        former, count = self.weighed
+        if former is not self.execution:
+            self.size = count = 0
+        events = self.execution.state.events
+        new = (payload_bytes(events[place]) for place in range(count, len(events)))
+        self.size += PAYLOAD_COPIES * sum(new)
+        self.weighed = self.execution, len(events)
+        return self.size
 
     def found_row(self, tag: str | None) -> None:
         """The row has this tag now."""
@@ -94,12 +117,20 @@ class Session:
 
 
 class SessionCache:
-    """Sessions of one partition; idle ones are kept until there are too many."""
+    """Sessions of one partition; idle ones are kept until there are too many, or their histories are too large."""
 
-    def __init__(self, idle_max: int) -> None:
-        """Keep at most `idle_max` sessions that have nothing to do."""
+    def __init__(self, idle_max: int, bytes_max: int) -> None:
+        """Keep at most `idle_max` sessions that have nothing to do.
+
+        Args:
+            bytes_max: of payloads in their histories. The one that was used last is kept however large it is.
+        """
         self._sessions: OrderedDict[InstanceId, Session] = OrderedDict()
         self._idle_max = idle_max
+        self._bytes_max = bytes_max
+        self._sizes: dict[InstanceId, int] = {}
+        self.size = 0
+        """Bytes of the payloads in the histories of sessions that were released."""
 
     def __iter__(self) -> Iterator[Session]:
         """All sessions."""
@@ -114,15 +145,29 @@ class SessionCache:
             self._sessions.move_to_end(instance)
         return session
 
+    def knows(self, instance: InstanceId) -> bool:
+        """Whether the history of an instance is in memory."""
+        session = self._sessions.get(instance)
+        return session is not None and session.loaded is not None
+
+    def weigh(self, session: Session) -> None:
+        """Look anew how large the history of a session is, after a worker was busy with it."""
+        size = session.loaded.weigh() if session.loaded is not None else 0
+        self.size += size - self._sizes.pop(session.instance, 0)
+        if size:
+            self._sizes[session.instance] = size
+
     def release(self, session: Session) -> None:
         """A session has nothing to do now: keep it if it knows something, and only so many."""
         if session.loaded is None:
             self._sessions.pop(session.instance, None)
-        while len(self._sessions) > self._idle_max:
+        while len(self._sessions) > self._idle_max or self.size > self._bytes_max:
             oldest = next((s for s in self._sessions.values() if _is_idle(s)), None)
-            if oldest is None:
+            is_large = len(self._sessions) <= self._idle_max
+            if oldest is None or (is_large and oldest is session):
                 return
             oldest.forget()
+            self.weigh(oldest)
             del self._sessions[oldest.instance]
 
     @property
@@ -135,6 +180,8 @@ class SessionCache:
         for session in self:
             session.forget()
         self._sessions.clear()
+        self._sizes.clear()
+        self.size = 0
 
 
 def _is_idle(session: Session) -> bool:

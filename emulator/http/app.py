@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from socket import socket
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -17,6 +18,7 @@ from emulator.http.bodies import message_body
 from emulator.http.connections import Site, connections_of
 from emulator.http.functions import HttpFunctions, HttpRoute
 from emulator.http.gate import Gate, Level, level_of
+from emulator.http.intake import Body, Intake
 from emulator.http.listening import BACKLOG, cannot_listen, listen_together
 from emulator.http.management import ManagementApi
 from emulator.http.messages import ApiRequest, ApiResponse, answer
@@ -120,6 +122,9 @@ class HttpServer:
         self._management = management
         self._functions = functions
         self._admin = admin
+        self._public_bodies = Intake(settings.body_bytes_held_max)
+        self._rpc_bodies = Intake(settings.body_bytes_held_max)
+        """Its own: functions that hold public bodies start instances by it."""
         self._runners: list[web.AppRunner] = []
         self.port = settings.port
         self.rpc_port = settings.rpc_port
@@ -244,7 +249,7 @@ class HttpServer:
             refused = await self._refusal(request, level)
             if refused is not None:
                 return refused
-            body = await self._read(request)
+            body = Body(await self._read(request))
             admin = _api_request(request, body, path[len("/admin/") :], "", is_rpc=False)
             return _response(await self._admin.handle(admin))
         found = self._functions.table.find(request.method, path)
@@ -312,21 +317,39 @@ class HttpServer:
             raise RefusedBodyError(413, _too_large(limit))
         try:
             async with asyncio.timeout(self._settings.body_timeout.total_seconds()):
-                return await request.read()
+                return await _collected(request)
         except TimeoutError as error:
             raise RefusedBodyError(
                 408, "The body did not come in time; send it faster, or in parts"
             ) from error
-        except web.HTTPRequestEntityTooLarge as error:
-            raise RefusedBodyError(413, _too_large(limit)) from error
+
+    async def _received(self, request: web.Request, intake: Intake) -> Body:
+        """The body, as soon as there is room for it; to be dropped.
+
+        Raises:
+            RefusedBodyError: it is too large, or does not come in time.
+        """
+        size = intake.size_of(request.content_length if request.can_read_body else 0)
+        await intake.take(size)
+        room = Body(b"", partial(intake.give_back, size))
+        try:
+            room.content = await self._read(request)
+        except BaseException:
+            room.drop()
+            raise
+        return room
 
     async def _manage(
         self, request: web.Request, rest: str, prefix: str, *, is_rpc: bool = False
     ) -> web.Response:
-        api = _api_request(request, await self._read(request), rest, prefix, is_rpc=is_rpc)
-        if api.method == "GET" and api.path == openapi.FILE:
-            return _response(answer(200, openapi.document(self._version(), prefix)))
-        return _response(await self._management.handle(api))
+        body = await self._received(request, self._rpc_bodies if is_rpc else self._public_bodies)
+        try:
+            api = _api_request(request, body, rest, prefix, is_rpc=is_rpc)
+            if api.method == "GET" and api.path == openapi.FILE:
+                return _response(answer(200, openapi.document(self._version(), prefix)))
+            return _response(await self._management.handle(api))
+        finally:
+            body.drop()
 
     async def _call(
         self, request: web.Request, route: HttpRoute, route_params: Mapping[str, str]
@@ -338,15 +361,19 @@ class HttpServer:
         query: dict[str, str] = {}
         for name, value in parse_qsl(_raw_query(request), keep_blank_values=True):
             query[name] = f"{query[name]},{value}" if name in query else value
-        value = await self._functions.call(
-            route,
-            method=request.method,
-            url=_url(request),
-            headers=headers,
-            query=query,
-            route_params=route_params,
-            body=await self._read(request),
-        )
+        body = await self._received(request, self._public_bodies)
+        try:
+            value = await self._functions.call(
+                route,
+                method=request.method,
+                url=_url(request),
+                headers=headers,
+                query=query,
+                route_params=route_params,
+                body=body.content,
+            )
+        finally:
+            body.drop()
         if value is None:
             return web.Response(status=500)
         response = web.Response(status=value.status, body=value.body)
@@ -398,15 +425,29 @@ def _url(request: web.Request) -> str:
     return f"{_origin(request)}{request.raw_path}"
 
 
+async def _collected(request: web.Request) -> bytes:
+    """The body. The request's own read() keeps what it has read for as long as there is the request.
+
+    Raises:
+        RefusedBodyError: it is too large.
+    """
+    limit, content = request.client_max_size, bytearray()
+    async for chunk in request.content.iter_any():
+        content += chunk
+        if limit and len(content) >= limit:
+            raise RefusedBodyError(413, _too_large(limit))
+    return bytes(content)
+
+
 def _api_request(
-    request: web.Request, body: bytes, rest: str, prefix: str, *, is_rpc: bool
+    request: web.Request, body: Body, rest: str, prefix: str, *, is_rpc: bool
 ) -> ApiRequest:
     return ApiRequest(
         method=request.method,
         path=decode_path(rest),
         query=Query(_raw_query(request)),
         headers={name.lower(): value for name, value in request.headers.items()},
-        body=body,
+        content=body,
         url=_url(request),
         origin=_origin(request),
         prefix=prefix,

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from emulator.core.json_text import compact
 from emulator.http.bodies import JSON_TYPE
+from emulator.http.intake import Body
 from emulator.http.queries import Query
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ class ApiRequest:
     Attributes:
         path: what follows the prefix, decoded once, without slashes at either end.
         headers: by lower-case name.
+        content: the body, until whoever answers drops it.
         url: the full address, query included.
         origin: scheme, host and port of the request.
         prefix: the prefix that links in the answer carry.
@@ -40,7 +42,7 @@ class ApiRequest:
     path: str
     query: Query
     headers: Mapping[str, str]
-    body: bytes
+    content: Body
     url: str
     origin: str
     prefix: str
@@ -50,6 +52,11 @@ class ApiRequest:
     def segments(self) -> list[str]:
         """Parts of the path."""
         return self.path.split("/") if self.path else []
+
+    @property
+    def body(self) -> bytes:
+        """The body; nothing once it was dropped."""
+        return self.content.content
 
     @property
     def text(self) -> str:

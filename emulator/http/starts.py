@@ -42,10 +42,8 @@ class StartRoutes:
     async def _start(
         self, request: ApiRequest, client: OrchestrationClient, segments: list[str]
     ) -> ApiResponse:
-        """Start an instance with the body's text, as it is, as its input."""
-        text = request.text
-        if text.strip():
-            await read_aside(parse, text)
+        """Start an instance with the body's text, as it is, as its input; whoever waits for it keeps no body."""
+        text = await _json_text(request)
         try:
             instance_id = await client.start(
                 segments[1],
@@ -53,6 +51,8 @@ class StartRoutes:
                 input=text or None,
                 version=request.query.text("version"),
             )
+            del text
+            request.content.drop()
             return await self.links_or_outcome(request, client, instance_id)
         except InstanceConflictError as error:
             return ApiResponse(status=409, body=message_body(str(error)))
@@ -145,6 +145,18 @@ class StartRoutes:
             failure_flag=failure_flag,
         )
         return answer(202, links, check_status_headers(links))
+
+
+async def _json_text(request: ApiRequest) -> str:
+    """The body's text.
+
+    Raises:
+        LenientJsonError: it is neither JSON nor blank.
+    """
+    text = request.text
+    if text.strip():
+        await read_aside(parse, text)
+    return text
 
 
 def _bad_restart(text: str) -> ApiResponse:

@@ -6,7 +6,8 @@ deletes the message later must use the newest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,7 @@ from emulator.core.events import OrchestrationInstance
 from emulator.core.inbox import Arrival
 from emulator.core.instant import Instant
 from emulator.core.messages import TaskMessage
+from emulator.core.weights import payload_bytes
 from emulator.errors import DecodeError, NotFoundError, PopReceiptMismatchError
 from emulator.hub.payloads import PayloadStore
 from emulator.hub.together import together
@@ -54,6 +56,7 @@ class InHand:
         "pop_receipt",
         "queue",
         "row",
+        "size",
     )
 
     def __init__(
@@ -73,6 +76,8 @@ class InHand:
         self.envelope = envelope
         self.inserted_at = inserted_at
         self.dequeue_count = dequeue_count
+        self.size = payload_bytes(envelope.task_message.event)
+        """Bytes that its payloads take in memory."""
         self.row: str | None = None
         """Tag of the Instances row that belongs to this start, as it was written or read by this process."""
         self.payload: str | None = None
@@ -148,17 +153,39 @@ class MessageQueue:
         in_hand.payload = blob
         return in_hand
 
-    async def receive(self, count: int, *, visibility_timeout_s: int) -> list[InHand]:
-        """Take up to `count` messages. One that nobody can read stays in the queue and is reported."""
+    async def receive(
+        self,
+        count: int,
+        *,
+        visibility_timeout_s: int,
+        takes_more: Callable[[int], bool] | None = None,
+    ) -> list[InHand]:
+        """Take up to `count` messages. One that nobody can read stays in the queue and is reported.
+
+        Args:
+            takes_more: tells, once so many bytes have been read, whether to go on; the rest is given back at once.
+        """
         received = await self._queues.receive(
             self.name, count=count, visibility_timeout_s=visibility_timeout_s
         )
         readable: list[InHand] = []
-        for message in received:
+        size = 0
+        for place, message in enumerate(received):
+            if size and takes_more is not None and not takes_more(size):
+                await together(self._return(left.handle) for left in received[place:])
+                break
             in_hand = await self._read(message)
             if in_hand is not None:
                 readable.append(in_hand)
+                size += in_hand.size
         return readable
+
+    async def _return(self, handle: MessageHandle) -> None:
+        """Make a message visible at once; one that is gone, or was delivered again since, is left alone."""
+        with suppress(NotFoundError, PopReceiptMismatchError):
+            await self._queues.update(
+                self.name, handle.message_id, handle.pop_receipt, visibility_timeout_s=0
+            )
 
     async def peek(self) -> Peeked:
         """Look at the visible messages, at most 32, without touching them."""

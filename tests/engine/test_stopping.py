@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -40,8 +41,16 @@ class SlowQueue(MessageQueue):
         self.on_their_way = asyncio.Event()
         self.let_through = asyncio.Event()
 
-    async def receive(self, count: int, *, visibility_timeout_s: int) -> list[InHand]:
-        messages = await super().receive(count, visibility_timeout_s=visibility_timeout_s)
+    async def receive(
+        self,
+        count: int,
+        *,
+        visibility_timeout_s: int,
+        takes_more: Callable[[int], bool] | None = None,
+    ) -> list[InHand]:
+        messages = await super().receive(
+            count, visibility_timeout_s=visibility_timeout_s, takes_more=takes_more
+        )
         self.on_their_way.set()
         await self.let_through.wait()
         return messages

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from emulator.compose import Host
 from emulator.errors import InstanceConflictError, InvalidRequestError
+from emulator.http.intake import Body
 from emulator.http.messages import ApiRequest, ApiResponse, answer
 from emulator.http.queries import Query
 from emulator.http.starts import StartRoutes
@@ -112,7 +113,7 @@ def _request(path: str, headers: Mapping[str, str]) -> ApiRequest:
         path=path,
         query=Query(urlsplit(path).query),
         headers={name.lower(): value for name, value in headers.items()},
-        body=b"",
+        content=Body(b""),
         url=f"{origin}{path}",
         origin=origin,
         prefix=WEBHOOKS,
