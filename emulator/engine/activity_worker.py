@@ -69,6 +69,10 @@ class ActivityWorker:
         self._custody = Custody(hub.work_items, clock, outage)
         self._allowance = Allowance(self._custody, hub.settings.activity_bytes_max)
         self._waiting: asyncio.Queue[InHand] = asyncio.Queue()
+        self._most = self._slots * (1 + BACKLOG_PER_SLOT)
+        """Requests that are held, unless other hosts work on the hub, too."""
+        self._has_left = False
+        """Whether something was left in the queue, or may have been."""
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -84,12 +88,14 @@ class ActivityWorker:
 
     def accepts(self, message: TaskMessage, ahead: Ahead) -> bool:
         """Whether there is room in memory for one more request."""
-        most = self._slots * (1 + BACKLOG_PER_SLOT)
-        if self._is_shared():
-            most = min(self._slots, HANDED_OVER_SHARED)
-        if self._stopping or len(self._custody) + ahead.count >= most:
-            return False
-        return self._allowance.fits(ahead.size + payload_bytes(message.event))
+        most = min(self._slots, HANDED_OVER_SHARED) if self._is_shared() else self._most
+        takes = (
+            not self._stopping
+            and len(self._custody) + ahead.count < most
+            and self._allowance.fits(ahead.size + payload_bytes(message.event))
+        )
+        self._has_left = self._has_left or not takes
+        return takes
 
     def deliver(self, in_hand: InHand) -> bool:
         """See Recipient.deliver."""
@@ -146,20 +152,29 @@ class ActivityWorker:
 
     async def _receive(self) -> int | None:
         async with self._receiving:
-            free = self._slots - self._running - self._waiting.qsize()
-            if self._stopping or free <= 0 or self._allowance.is_used_up:
+            most = self._receivable
+            if self._stopping or most <= 0 or self._allowance.is_used_up:
                 return None
             timeout = self._hub.settings.work_item_queue_visibility_timeout
-            most = min(free, RECEIVED_SHARED if self._is_shared() else RECEIVE_COUNT_MAX)
             messages = await self._hub.work_items.receive(
                 self._allowance.batch(most),
                 visibility_timeout_s=int(timeout.total_seconds()),
                 takes_more=self._allowance.takes_more,
             )
+            self._has_left = bool(messages)
             for in_hand in messages:
                 if not self._take(in_hand):
                     await self.refuse(in_hand)
             return len(messages)
+
+    @property
+    def _receivable(self) -> int:
+        """How many requests may be received now: what free slots can take if other hosts want some, else many at once."""
+        free = self._slots - self._running - self._waiting.qsize()
+        if self._is_shared():
+            return min(free, RECEIVED_SHARED)
+        room = self._most - len(self._custody)
+        return RECEIVE_COUNT_MAX if room >= RECEIVE_COUNT_MAX else min(free, room)
 
     async def _run_slot(self) -> None:
         while True:
@@ -172,7 +187,7 @@ class ActivityWorker:
                 self._running -= 1
                 if self._running == 0:
                     self._idle.set()
-                if self._waiting.empty():
+                if self._waiting.empty() or (self._has_left and self._receivable > 0):
                     self._poller.wake()
 
     async def _run_one(self, in_hand: InHand) -> None:

@@ -18,7 +18,7 @@ from emulator.http.bodies import message_body
 from emulator.http.connections import Site, connections_of
 from emulator.http.functions import HttpFunctions, HttpRoute
 from emulator.http.gate import Gate, Level, level_of
-from emulator.http.intake import Body, Intake
+from emulator.http.intake import READ_AHEAD_BYTES, Body, Intake
 from emulator.http.listening import BACKLOG, cannot_listen, listen_together
 from emulator.http.management import ManagementApi
 from emulator.http.messages import ApiRequest, ApiResponse, answer
@@ -202,6 +202,7 @@ class HttpServer:
             "access_log": None,
             "lingering_time": LINGER_S,
             "keepalive_timeout": self._settings.idle_timeout.total_seconds(),
+            "read_bufsize": READ_AHEAD_BYTES,
         }
         runner = web.AppRunner(
             app, shutdown_timeout=SHUTDOWN_S, handler_cancellation=False, **options

@@ -13,8 +13,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-SMALL_BYTES: Final = 64 * 1024
-"""Bodies up to this size need no room: so much is read ahead for every connection (aiohttp)."""
+READ_AHEAD_BYTES: Final = 32 * 1024
+"""Of every connection, whoever waits: reading stops when twice as much is there."""
+SMALL_BYTES: Final = 2 * READ_AHEAD_BYTES
+"""Bodies up to this size need no room: they have been read ahead."""
 UNKNOWN_BYTES: Final = 1024 * 1024
 """What a body is taken to have that does not tell its length."""
 BODY_COPIES: Final = 3
