@@ -169,7 +169,7 @@ class ActivityWorker:
 
     @property
     def _receivable(self) -> int:
-        """How many requests may be received now: what free slots can take if other hosts want some, else many at once."""
+        """How many requests may be received now: what free slots can take if others want some, else many at once."""
         free = self._slots - self._running - self._waiting.qsize()
         if self._is_shared():
             return min(free, RECEIVED_SHARED)

@@ -42,7 +42,9 @@ class Custody:
         self._renewing = f"renewing messages of {queue.name}"
         self._held: dict[str, InHand] = {}
         self.size = 0
-        """Bytes of the payloads of what is held."""
+        """Bytes of the payloads of what is held, without what is parked."""
+        self.parked_size = 0
+        """Bytes of the payloads of what is parked."""
         self._parked: set[str] = set()
         self._changed = asyncio.Event()
         self._next: Instant | None = None
@@ -62,7 +64,7 @@ class Custody:
         if known is not None:
             known.pop_receipt = in_hand.pop_receipt
             known.next_visible_at = in_hand.next_visible_at
-            self._parked.discard(in_hand.message_id)
+            self._unpark(known)
             return False
         self._held[in_hand.message_id] = in_hand
         self.size += in_hand.size
@@ -76,14 +78,23 @@ class Custody:
 
     def park(self, in_hand: InHand) -> None:
         """It is not due before it becomes visible anyway: do not renew it."""
-        self._parked.add(in_hand.message_id)
+        if in_hand.message_id not in self._parked:
+            self._parked.add(in_hand.message_id)
+            self.size -= in_hand.size
+            self.parked_size += in_hand.size
+
+    def _unpark(self, in_hand: InHand) -> None:
+        if in_hand.message_id in self._parked:
+            self._parked.remove(in_hand.message_id)
+            self.size += in_hand.size
+            self.parked_size -= in_hand.size
 
     def drop(self, in_hand: InHand) -> None:
         """Hold it no longer: it was deleted or given back."""
         if self.holds(in_hand):
+            self._unpark(in_hand)
             del self._held[in_hand.message_id]
             self.size -= in_hand.size
-            self._parked.discard(in_hand.message_id)
             if self._on_drop is not None:
                 self._on_drop()
 
@@ -115,8 +126,8 @@ class Custody:
                 if in_hand.message_id not in self._parked:
                     group.create_task(self.refuse(in_hand))
         self._held.clear()
-        self.size = 0
         self._parked.clear()
+        self.size = self.parked_size = 0
 
     async def refuse(self, in_hand: InHand) -> None:
         """Make one message visible at once, held or not; if the store does not answer it becomes so by itself."""

@@ -31,9 +31,6 @@ from emulator.settings import HubSettings
 DRAIN_LIMIT: Final = timedelta(seconds=60)
 """How long running sessions may take to end when the partition is given up (TablePartitionManager)."""
 
-PARKED_BYTES_MAX: Final = 64 * 1024
-"""A message that is not due yet and larger than this is left in the queue until it is."""
-
 
 class PartitionLoop:
     """One owned control queue (engine.courier.Recipient)."""
@@ -72,7 +69,9 @@ class PartitionLoop:
             outage,
         )
         self._alarms = Alarms(clock, self._dispatch)
-        self._allowance = Allowance(self.custody, settings.partition_message_bytes_max)
+        self._allowance = Allowance(self.custody, settings.partition_message_bytes_max // 2)
+        self._parked_bytes_max = settings.partition_message_bytes_max // 2
+        """Of messages that are not due yet. They take nothing away from those that are."""
         self._left: Counter[InstanceId] = Counter()
         """Messages by instance that were left in the queue because there was no room, and have not been received."""
         self._was_full = False
@@ -97,8 +96,9 @@ class PartitionLoop:
         if self.is_stopping:
             return False
         size = payload_bytes(message.event)
-        if self._is_put_off(message, size):
-            return True
+        due = self._later_than_now(message)
+        if due is not None:
+            return self._may_park(size, due)
         instance = message.target.instance_id
         takes = (
             instance not in self._left
@@ -109,14 +109,18 @@ class PartitionLoop:
             self._leave(instance)
         return takes
 
-    def _is_put_off(self, message: TaskMessage, size: int) -> bool:
-        """Whether a message is so large, and due so late, that it is not held, but received when it is due."""
-        due = due_at(message) if size > PARKED_BYTES_MAX else None
-        now = self._clock.now()
-        if due is None or due <= now:
-            return False
-        asyncio.get_running_loop().call_later(due.minus(now).total_seconds(), self.wake)
-        return True
+    def _later_than_now(self, message: TaskMessage) -> Instant | None:
+        """When a message is due, if it is not yet."""
+        due = due_at(message)
+        return due if due is not None and due > self._clock.now() else None
+
+    def _may_park(self, size: int, due: Instant) -> bool:
+        """Whether there is room for a message that is not due yet; if not, it is received once it is."""
+        if not size or self.custody.parked_size + size <= self._parked_bytes_max:
+            return True
+        wait = due.minus(self._clock.now()).total_seconds()
+        asyncio.get_running_loop().call_later(max(wait, 0.0), self.wake)
+        return False
 
     def _leave(self, instance: InstanceId) -> None:
         """A message of an instance is left in the queue, and received when there is room."""
@@ -131,30 +135,28 @@ class PartitionLoop:
         """See Recipient.deliver."""
         if self.is_stopping:
             return False
-        if self._is_put_off(in_hand.message, in_hand.size):
-            return True
-        if not self._allowance.fits(in_hand.size):
+        is_later = self._later_than_now(in_hand.message) is not None
+        if not is_later and not self._allowance.fits(in_hand.size):
             self._leave(in_hand.message.target.instance_id)
             return False
         return self._take(in_hand)
 
     def _take(self, in_hand: InHand) -> bool:
-        """Take a message; False if no more is taken."""
+        """Take a message, or put it off until it is due; False if no more is taken."""
         if self.is_stopping:
             return False
-        if self.custody.take(in_hand):
-            self._sort(in_hand)
+        due = self._later_than_now(in_hand.message)
+        if (due is None or self._may_park(in_hand.size, due)) and self.custody.take(in_hand):
+            self._sort(in_hand, due)
         return True
 
     async def refuse(self, in_hand: InHand) -> None:
         """See Recipient.refuse; one that is not due yet is invisible until it is, and stays so."""
-        due = due_at(in_hand.message)
-        if due is None or due <= self._clock.now():
+        if self._later_than_now(in_hand.message) is None:
             await self.custody.refuse(in_hand)
 
-    def _sort(self, in_hand: InHand) -> None:
-        due = due_at(in_hand.message)
-        if due is not None and due > self._clock.now():
+    def _sort(self, in_hand: InHand, due: Instant | None) -> None:
+        if due is not None:
             self.custody.park(in_hand)
             self._alarms.add(in_hand, due)
         else:
@@ -226,8 +228,7 @@ class PartitionLoop:
             )
             self._note_received(messages)
             for in_hand in messages:
-                is_later = self._is_put_off(in_hand.message, in_hand.size)
-                if not is_later and not self._take(in_hand):
+                if not self._take(in_hand):
                     await self.custody.refuse(in_hand)
             return len(messages)
 
