@@ -66,8 +66,9 @@ class ActivityWorker:
         self._clock = clock
         self._outage = outage
         self._slots = hub.settings.max_concurrent_activities
-        self._custody = Custody(hub.work_items, clock, outage)
-        self._allowance = Allowance(self._custody, hub.settings.activity_bytes_max)
+        self.custody = Custody(hub.work_items, clock, outage)
+        """The requests that wait or run here."""
+        self._allowance = Allowance(self.custody, hub.settings.activity_bytes_max)
         self._waiting: asyncio.Queue[InHand] = asyncio.Queue()
         self._most = self._slots * (1 + BACKLOG_PER_SLOT)
         """Requests that are held, unless other hosts work on the hub, too."""
@@ -91,7 +92,7 @@ class ActivityWorker:
         most = min(self._slots, HANDED_OVER_SHARED) if self._is_shared() else self._most
         takes = (
             not self._stopping
-            and len(self._custody) + ahead.count < most
+            and len(self.custody) + ahead.count < most
             and self._allowance.fits(ahead.size + payload_bytes(message.event))
         )
         self._has_left = self._has_left or not takes
@@ -105,17 +106,17 @@ class ActivityWorker:
         """Take a request; False if no more is taken."""
         if self._stopping:
             return False
-        if self._custody.take(in_hand):
+        if self.custody.take(in_hand):
             self._waiting.put_nowait(in_hand)
         return True
 
     async def refuse(self, in_hand: InHand) -> None:
         """See Recipient.refuse."""
-        await self._custody.refuse(in_hand)
+        await self.custody.refuse(in_hand)
 
     def wake(self) -> None:
         """Requests were left in the queue; hosts that have less to do may look there first."""
-        if self._is_shared() and len(self._custody) >= HANDED_OVER_SHARED:
+        if self._is_shared() and len(self.custody) >= HANDED_OVER_SHARED:
             asyncio.get_running_loop().call_later(HEAD_START_S, self._poller.wake)
         else:
             self._poller.wake()
@@ -124,7 +125,7 @@ class ActivityWorker:
         """Receive and run until cancelled."""
         timeout = self._hub.settings.work_item_queue_visibility_timeout
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._custody.keep(timeout), name="renew activities")
+            group.create_task(self.custody.keep(timeout), name="renew activities")
             for slot in range(self._slots):
                 group.create_task(self._run_slot(), name=f"activity slot {slot}")
             await self._poller.run(self._receive)
@@ -137,14 +138,14 @@ class ActivityWorker:
             waiting.append(self._waiting.get_nowait())
         async with asyncio.TaskGroup() as group:
             for in_hand in waiting:
-                self._custody.drop(in_hand)
+                self.custody.drop(in_hand)
                 group.create_task(self.refuse(in_hand))
         async with self._receiving:
             pass
 
     async def give_back(self) -> None:
         """Make visible what was still running when the time was up."""
-        await self._custody.give_back()
+        await self.custody.give_back()
 
     async def wait_until_idle(self) -> None:
         """Wait until no activity is running."""
@@ -173,7 +174,7 @@ class ActivityWorker:
         free = self._slots - self._running - self._waiting.qsize()
         if self._is_shared():
             return min(free, RECEIVED_SHARED)
-        room = self._most - len(self._custody)
+        room = self._most - len(self.custody)
         return RECEIVE_COUNT_MAX if room >= RECEIVE_COUNT_MAX else min(free, room)
 
     async def _run_slot(self) -> None:
@@ -196,7 +197,7 @@ class ActivityWorker:
             if isinstance(event, TaskScheduled):
                 answer = await self._answer(in_hand, event)
                 await self._finish(in_hand, answer)
-                self._custody.drop(in_hand)
+                self.custody.drop(in_hand)
             else:
                 _log.warning(
                     "message %s in queue %s is no activity request but a %s, and stays there",
@@ -221,7 +222,7 @@ class ActivityWorker:
             await self._abandon(in_hand)
 
     async def _abandon(self, in_hand: InHand) -> None:
-        self._custody.drop(in_hand)
+        self.custody.drop(in_hand)
         try:
             await self._hub.work_items.abandon(in_hand)
         except StorageError as error:

@@ -56,7 +56,7 @@ class Engine:
         self.courier = Courier(hub, clock, ids)
         self._ready: Turns[tuple[PartitionLoop, Session]] = Turns()
         self._ready_entities: Turns[tuple[PartitionLoop, Session]] = Turns()
-        self._activities = ActivityWorker(
+        self.activities = ActivityWorker(
             hub,
             runners.activities,
             self.courier,
@@ -120,7 +120,7 @@ class Engine:
         """What another process tells: look into queues that are read here, and wake who waits for instances."""
         found = frozenset(queues)
         if self._hub.work_items.name in found:
-            self._activities.wake()
+            self.activities.wake()
         for loop in self.partitions.owned:
             if loop.queue.name in found:
                 loop.wake()
@@ -137,10 +137,10 @@ class Engine:
             StorageError: the hub could not be created.
         """
         await self._hub.ensure(self._clock.now())
-        self.courier.set_activities(self._activities)
+        self.courier.set_activities(self.activities)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._activities.run(), name="activities")
+                group.create_task(self.activities.run(), name="activities")
                 group.create_task(self._touches.run(), name="times of instances")
                 for number in range(self._hub.settings.max_concurrent_orchestrations):
                     group.create_task(self._work(), name=f"orchestrations {number}")
@@ -170,11 +170,11 @@ class Engine:
     async def _drain(self) -> None:
         """Stop taking work, let what runs end for a while, give the rest back."""
         self.courier.set_activities(None)
-        await self._activities.drain()
+        await self.activities.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(ACTIVITY_DRAIN_S):
-                await self._activities.wait_until_idle()
-        await self._activities.give_back()
+                await self.activities.wait_until_idle()
+        await self.activities.give_back()
         await self.partitions.stop()
 
     def _new_loop(self, index: int) -> PartitionLoop:

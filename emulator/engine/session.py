@@ -128,6 +128,9 @@ class SessionCache:
         self._sessions: OrderedDict[InstanceId, Session] = OrderedDict()
         self._idle_max = idle_max
         self._bytes_max = bytes_max
+        self._small_bytes = bytes_max // (2 * idle_max)
+        """Histories up to this size stay: all of them together take half of the room at most, and a large one that
+        cannot be let go just now must not drive them out."""
         self._sizes: dict[InstanceId, int] = {}
         self.size = 0
         """Bytes of the payloads in the histories of sessions that were released."""
@@ -161,14 +164,28 @@ class SessionCache:
         """A session has nothing to do now: keep it if it knows something, and only so many."""
         if session.loaded is None:
             self._sessions.pop(session.instance, None)
-        while len(self._sessions) > self._idle_max or self.size > self._bytes_max:
-            oldest = next((s for s in self._sessions.values() if _is_idle(s)), None)
-            is_large = len(self._sessions) <= self._idle_max
-            if oldest is None or (is_large and oldest is session):
+        while len(self._sessions) > self._idle_max:
+            if not self._drop_oldest():
                 return
-            oldest.forget()
-            self.weigh(oldest)
-            del self._sessions[oldest.instance]
+        while self.size > self._bytes_max:
+            if not self._drop_oldest(self._small_bytes, but=session):
+                return
+
+    def _drop_oldest(self, above: int = -1, *, but: Session | None = None) -> bool:
+        """Let go of the session that has been idle for longest, of those above a size; False if there is none."""
+        sizes = self._sizes
+        idle = (
+            s
+            for s in self._sessions.values()
+            if s is not but and sizes.get(s.instance, 0) > above and _is_idle(s)
+        )
+        oldest = next(idle, None)
+        if oldest is None:
+            return False
+        oldest.forget()
+        self.weigh(oldest)
+        del self._sessions[oldest.instance]
+        return True
 
     @property
     def busy(self) -> bool:
