@@ -113,6 +113,7 @@ BAD_HOST_JSON: list[tuple[Any, str]] = [
     (durable(storageProvider={"partitionCount": 17}), r"partitionCount is 17, .* from 1 to 16"),
     (durable(storageProvider={"partitionCount": 0}), r"partitionCount is 0, .* from 1 to 16"),
     (durable(storageProvider={"partitionCount": True}), r"partitionCount is true"),
+    (durable(storageProvider={"cacheSizeMB": 0}), r"cacheSizeMB is 0, .* at least 1"),
     (durable(storageProvider={"controlQueueBatchSize": 33}), r"controlQueueBatchSize is 33, .* from 1 to 32"),
     (durable(storageProvider={"maxQueuePollingInterval": "soon"}), r"is \"soon\", but it must be a duration hh:mm:ss"),
     (durable(storageProvider={"useTablePartitionManagement": 0}), r"useTablePartitionManagement is 0"),

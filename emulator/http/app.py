@@ -122,7 +122,7 @@ class HttpServer:
         self._management = management
         self._functions = functions
         self._admin = admin
-        self._public_bodies = Intake(settings.body_bytes_held_max)
+        self.public_bodies = Intake(settings.body_bytes_held_max)
         self._rpc_bodies = Intake(settings.body_bytes_held_max)
         """Its own: functions that hold public bodies start instances by it."""
         self._runners: list[web.AppRunner] = []
@@ -343,7 +343,7 @@ class HttpServer:
     async def _manage(
         self, request: web.Request, rest: str, prefix: str, *, is_rpc: bool = False
     ) -> web.Response:
-        body = await self._received(request, self._rpc_bodies if is_rpc else self._public_bodies)
+        body = await self._received(request, self._rpc_bodies if is_rpc else self.public_bodies)
         try:
             api = _api_request(request, body, rest, prefix, is_rpc=is_rpc)
             if api.method == "GET" and api.path == openapi.FILE:
@@ -362,7 +362,7 @@ class HttpServer:
         query: dict[str, str] = {}
         for name, value in parse_qsl(_raw_query(request), keep_blank_values=True):
             query[name] = f"{query[name]},{value}" if name in query else value
-        body = await self._received(request, self._public_bodies)
+        body = await self._received(request, self.public_bodies)
         try:
             value = await self._functions.call(
                 route,

@@ -24,6 +24,7 @@ from emulator.settings import HubSettings
 from emulator.storage.memory import MemoryStorage
 from emulator.testing.chance import SeededIds
 from emulator.testing.counting import CountedStorage
+from emulator.testing.faults import FaultyStorage, Injector
 from emulator.testing.virtual_loop import VirtualClock, run_virtually
 from tests.support.engines import settings_for
 
@@ -32,11 +33,12 @@ SETTLED_S = 60
 QUIET_S = 30
 
 
-async def count(orchestrator: str, value: Any) -> tuple[int, Counter[str]]:
-    """Transactions of one instance from its start to its rest, on a host that is up."""
+async def count(orchestrator: str, value: Any, latency_s: float = 0.0) -> tuple[int, Counter[str]]:
+    """Transactions of one instance from its start to its rest, on a host that is up and a store that takes its time."""
     clock, ids = VirtualClock(asyncio.get_running_loop()), SeededIds()
     settings = settings_for(APP)
-    storage = CountedStorage(MemoryStorage(clock, ids), settings.hub.hub_name)
+    slow = FaultyStorage(MemoryStorage(clock, ids), Injector(latency=lambda: latency_s))
+    storage = CountedStorage(slow, settings.hub.hub_name)
     async with running_engine(settings, storage, clock=clock, ids=ids) as parts:
         await asyncio.sleep(SETTLED_S)
         storage.calls.clear()
@@ -61,8 +63,11 @@ async def count(orchestrator: str, value: Any) -> tuple[int, Counter[str]]:
     ],
     ids=["chain-3", "chain-5", "fan-100", "fan-1000"],
 )
-def test_an_orchestration_takes_at_most(orchestrator: str, value: Any, most: float) -> None:
-    transactions, calls = run_virtually(count(orchestrator, value))
+@pytest.mark.parametrize("latency_s", [0.0, 0.002, 0.02])
+def test_an_orchestration_takes_at_most(
+    orchestrator: str, value: Any, most: float, latency_s: float
+) -> None:
+    transactions, calls = run_virtually(count(orchestrator, value, latency_s))
     assert transactions <= most, dict(calls)
 
 
