@@ -313,9 +313,7 @@ class HttpServer:
         Raises:
             RefusedBodyError: it is too large, or does not come in time.
         """
-        declared, limit = request.content_length, request.client_max_size
-        if limit and declared is not None and declared >= limit:
-            raise RefusedBodyError(413, _too_large(limit))
+        _check_declared(request)
         try:
             async with asyncio.timeout(self._settings.body_timeout.total_seconds()):
                 return await _collected(request)
@@ -330,6 +328,7 @@ class HttpServer:
         Raises:
             RefusedBodyError: it is too large, or does not come in time.
         """
+        _check_declared(request)
         size = intake.size_of(request.content_length if request.can_read_body else 0)
         await intake.take(size)
         room = Body(b"", partial(intake.give_back, size))
@@ -424,6 +423,13 @@ def _origin(request: web.Request) -> str:
 
 def _url(request: web.Request) -> str:
     return f"{_origin(request)}{request.raw_path}"
+
+
+def _check_declared(request: web.Request) -> None:
+    """Refuse a body that says itself that it is too large."""
+    declared, limit = request.content_length, request.client_max_size
+    if limit and declared is not None and declared >= limit:
+        raise RefusedBodyError(413, _too_large(limit))
 
 
 async def _collected(request: web.Request) -> bytes:
