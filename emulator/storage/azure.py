@@ -1,6 +1,6 @@
 """An Azure Storage account, Azurite included.
 
-Three SDK clients and two services for plain REST calls over one HTTP session. Nothing else in the product imports the
+Three SDK clients over one HTTP session, and two services for plain REST calls. Nothing else in the product imports the
 SDKs, and this module is imported only when the setting asks for it.
 """
 
@@ -25,7 +25,7 @@ from emulator.storage.azure_blobs import AzureBlobs
 from emulator.storage.azure_connection import Account, read_account
 from emulator.storage.azure_errors import mapped, status_of
 from emulator.storage.azure_queues import AzureQueues
-from emulator.storage.azure_rest import CountingConnector, RestService
+from emulator.storage.azure_rest import RestService
 from emulator.storage.azure_rest_queues import QUEUE_HEADERS, RestQueues
 from emulator.storage.azure_rest_tables import TABLE_HEADERS, RestTables
 from emulator.storage.azure_signing import (
@@ -37,11 +37,13 @@ from emulator.storage.azure_signing import (
     TokenSigner,
 )
 from emulator.storage.azure_tables import AzureTables
+from emulator.storage.http_client import HttpClient
 from emulator.storage.sources import Clock
 
 T = TypeVar("T")
 
 CONNECTIONS_MAX: Final = 64
+"""Of the SDKs together, and to each service for plain calls."""
 KEEPALIVE_S: Final = 4.0
 """Below the five seconds after which Azurite's server closes an idle connection."""
 RETRIES: Final = 2
@@ -80,6 +82,7 @@ class AzureStorage:
         self._transport = transport
         self.account: Account = read_account(settings)
         self._session: aiohttp.ClientSession | None = None
+        self._http: list[HttpClient] = []
         self._clients: tuple[QueueServiceClient, TableServiceClient, BlobServiceClient] | None = (
             None
         )
@@ -124,7 +127,7 @@ class AzureStorage:
         if self._clients is not None:
             return
         self._session = aiohttp.ClientSession(
-            connector=CountingConnector(limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE_S),
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE_S),
             timeout=aiohttp.ClientTimeout(total=None),
             skip_auto_headers=_WRITTEN_BY_US,
             auto_decompress=False,
@@ -182,21 +185,17 @@ class AzureStorage:
             return
         queue_signer, table_signer = self._signers()
         self._queues = RestQueues(
-            queue_client, self._rest(session, account.queue, queue_signer, QUEUE_HEADERS)
+            queue_client, self._rest(account.queue, queue_signer, QUEUE_HEADERS)
         )
         self._tables = RestTables(
-            table_client, self._rest(session, account.table, table_signer, TABLE_HEADERS)
+            table_client, self._rest(account.table, table_signer, TABLE_HEADERS)
         )
 
-    def _rest(
-        self,
-        session: aiohttp.ClientSession,
-        endpoint: str,
-        signer: Signer,
-        headers: Mapping[str, str],
-    ) -> RestService:
+    def _rest(self, endpoint: str, signer: Signer, headers: Mapping[str, str]) -> RestService:
+        http = HttpClient(endpoint, connections_max=CONNECTIONS_MAX, keep_s=KEEPALIVE_S)
+        self._http.append(http)
         timeout_s = self._settings.timeout.total_seconds()
-        return RestService(session, endpoint, signer, headers, timeout_s=timeout_s)
+        return RestService(http, endpoint, signer, headers, timeout_s=timeout_s)
 
     def _credentials(self) -> tuple[Any, Any]:
         """For queues and blobs, and for tables."""
@@ -236,6 +235,8 @@ class AzureStorage:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        while self._http:
+            await self._http.pop().close()
 
 
 def _opened(value: T | None) -> T:

@@ -1,4 +1,4 @@
-"""Plain REST calls: sent over one session, signed, tried again where that is right, refusals as our errors.
+"""Plain REST calls: signed, sent, tried again where that is right, refusals as our errors.
 
 The SDKs' clients spend five to twenty times the processor time of these calls, for a transaction of rows a hundred
 times, so the operations that every episode needs go this way. What is rare stays with the SDKs.
@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-import aiohttp
-from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
-from yarl import URL
-
 from emulator.errors import StorageError, TransientStorageError
 from emulator.storage.azure_errors import code_in_body, refusal
 from emulator.storage.azure_signing import Repeat, Request, Signer
+from emulator.storage.http_client import (
+    ConnectionLostError,
+    HttpAnswer,
+    HttpClient,
+    NotConnectedError,
+)
 
 PAUSES_S: Final = (0.2, 0.6)
 """Between the attempts of one call; the service may ask for more, but the call's time limit holds for all of them."""
@@ -30,29 +30,6 @@ _UNKNOWN: Final = frozenset({408, 500, 502, 504})
 """The service failed on the way; it may be done."""
 _REFUSED_SECOND: Final = frozenset({404, 409, 412})
 """What a guarded call gets that is done already."""
-_NOT_SENT: Final = (aiohttp.ClientConnectorError, aiohttp.ClientProxyConnectionError)
-
-_connections: ContextVar[list[int]] = ContextVar("_connections")
-
-
-class CountingConnector(aiohttp.TCPConnector):
-    """Counts what a call of ours connects.
-
-    When a kept connection turns out to be closed, aiohttp sends GET, PUT and DELETE again by itself and does not say
-    so; but then a refusal may mean that the first one was done.
-    """
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - as the method it overrides
-    ) -> Connection:
-        """See BaseConnector."""
-        counter = _connections.get(None)
-        if counter is not None:
-            counter[0] += 1
-        return await super().connect(req, traces, timeout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +37,7 @@ class Answer:
     """What came back.
 
     Attributes:
+        headers: by lower-case name.
         is_doubtful: an earlier attempt of the same call may have been carried out.
     """
 
@@ -89,7 +67,7 @@ class RestService:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        http: HttpClient,
         endpoint: str,
         signer: Signer,
         headers: Mapping[str, str],
@@ -97,18 +75,16 @@ class RestService:
         timeout_s: float,
         pauses_s: Sequence[float] = PAUSES_S,
     ) -> None:
-        """Send over an open session.
+        """Send to an endpoint through a client of its server.
 
         Args:
             headers: sent with every request.
             timeout_s: of a call with all its attempts.
             pauses_s: between the attempts, of which there is one more.
         """
-        parts = urlsplit(endpoint)
         self.endpoint = endpoint
-        self._session = session
-        self._origin = f"{parts.scheme}://{parts.netloc}"
-        self._root = parts.path.rstrip("/")
+        self._http = http
+        self._root = urlsplit(endpoint).path.rstrip("/")
         self._signer = signer
         self._headers = dict(headers)
         self._timeout_s = timeout_s
@@ -152,29 +128,35 @@ class RestService:
             raise again.error from again.__cause__
 
     async def _attempt(self, attempts: _Attempts) -> Answer:
-        request = attempts.request
-        counter = [0]
-        _connections.set(counter)
+        what = attempts.request.what
         try:
-            answer = await self._exchange(request)
-        except _NOT_SENT as error:
-            raise _AgainError(_unreachable(request, error)) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise attempts.doubt(_unreachable(request, error)) from error
-        return attempts.judge(answer, resent=counter[0] > 1)
+            return attempts.judge(await self._exchange(attempts))
+        except NotConnectedError as error:
+            where = f"connection to {self._http.host}:{self._http.port} failed"
+            raise _AgainError(TransientStorageError(f"{what}: {where} ({error})")) from error
+        except ConnectionLostError as error:
+            lost = TransientStorageError(f"{what}: connection failed ({error})")
+            raise attempts.doubt(lost) from error
 
-    async def _exchange(self, request: Request) -> Answer:
+    async def _exchange(self, attempts: _Attempts) -> HttpAnswer:
+        """Send at once again over another connection what went over one that the server had closed meanwhile."""
+        try:
+            return await self._send_once(attempts.request)
+        except ConnectionLostError as error:
+            if not error.was_kept or attempts.request.repeat is Repeat.NEVER:
+                raise
+        attempts.is_doubtful = True
+        return await self._send_once(attempts.request)
+
+    async def _send_once(self, request: Request) -> HttpAnswer:
         path = self._root + request.path
         headers = {**self._headers, **request.headers}
-        query = "&".join([f"{name}={quote(text, safe='')}" for name, text in request.query.items()])
         extra = await self._signer.sign(request, path, headers)
-        query = "&".join(filter(None, (query, extra)))
-        url = URL(f"{self._origin}{path}?{query}" if query else self._origin + path, encoded=True)
-        async with self._session.request(
-            request.method, url, headers=headers, data=request.body, allow_redirects=False
-        ) as response:
-            body = await response.read()
-            return Answer(status=response.status, headers=response.headers, body=body)
+        query = [f"{name}={quote(text, safe='')}" for name, text in request.query.items()]
+        if extra:
+            query.append(extra)
+        target = f"{path}?{'&'.join(query)}" if query else path
+        return await self._http.ask(request.method, target, headers, request.body)
 
 
 class _Attempts:
@@ -191,18 +173,19 @@ class _Attempts:
         self.is_doubtful = True
         return error if self.request.repeat is Repeat.NEVER else _AgainError(error)
 
-    def judge(self, answer: Answer, *, resent: bool) -> Answer:
+    def judge(self, found: HttpAnswer) -> Answer:
         """The answer, if it ends the call."""
-        self.is_doubtful |= resent
+        answer = Answer(
+            status=found.status,
+            headers=found.headers,
+            body=found.body,
+            is_doubtful=self.is_doubtful,
+        )
         if answer.status in _NOT_DONE:
             raise _AgainError(self._failed(answer), _retry_after_s(answer))
         if answer.status in _UNKNOWN:
             raise self.doubt(self._failed(answer))
-        if not self.is_doubtful:
-            return answer
-        return Answer(
-            status=answer.status, headers=answer.headers, body=answer.body, is_doubtful=True
-        )
+        return answer
 
     def _failed(self, answer: Answer) -> TransientStorageError:
         error = refusal(self.request.what, answer.status, answer.code)
@@ -226,15 +209,6 @@ def unreadable(request: Request) -> TransientStorageError:
     return TransientStorageError(f"{request.what}: the answer of the service cannot be read")
 
 
-def _unreachable(request: Request, error: Exception) -> TransientStorageError:
-    """Names the class and, where a connection failed, the host; never the address, whose query may hold a signature."""
-    where = f" to {error.host}:{error.port}" if isinstance(error, _NOT_SENT) else ""
-    number = f", {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
-    return TransientStorageError(
-        f"{request.what}: connection{where} failed ({type(error).__name__}{number})"
-    )
-
-
 def _retry_after_s(answer: Answer) -> float:
-    text = answer.headers.get("Retry-After", "")
+    text = answer.headers.get("retry-after", "")
     return float(text) if text.isdecimal() else 0.0

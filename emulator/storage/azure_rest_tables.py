@@ -65,7 +65,7 @@ class RestTables(AzureTables):
         if answer.status != 200:
             raise refused(request, answer, answer.status, answer.code)
         try:
-            return decode_entity(answer.body, answer.headers.get("ETag"))
+            return decode_entity(answer.body, answer.headers.get("etag"))
         except DecodeError as error:
             raise unreadable(request) from error
 
@@ -109,7 +109,7 @@ class RestTables(AzureTables):
             repeat=_repeat((write,)),
         )
         answer = await self._rest.send(request)
-        return _etag(request, write, answer.headers.get("ETag"))
+        return _etag(request, write, answer.headers.get("etag"))
 
     async def transact(self, table: str, writes: Sequence[Write]) -> tuple[ETag | None, ...]:
         """See TablePort."""
@@ -147,7 +147,7 @@ def _etag(request: Request, write: Write, etag: str | None) -> ETag | None:
 def _parts(request: Request, answer: Answer, count: int) -> tuple[Part, ...]:
     """The answers to all writes of a transaction; raises what the one says that was refused."""
     try:
-        parts = decode_batch(answer.headers.get("Content-Type", ""), answer.body)
+        parts = decode_batch(answer.headers.get("content-type", ""), answer.body)
     except DecodeError as error:
         raise unreadable(request) from error
     for part in parts:
@@ -163,7 +163,7 @@ def _write_token(headers: Mapping[str, str]) -> str | None:
     found = {
         name: value
         for parameter, name in _TOKEN.items()
-        if (value := headers.get(f"x-ms-continuation-{parameter}"))
+        if (value := headers.get(f"x-ms-continuation-{parameter.lower()}"))
     }
     return json.dumps(found) if found else None
 

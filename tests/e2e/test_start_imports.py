@@ -30,6 +30,7 @@ MUST_NOT_BE_LOADED = (
     "emulator.commands.store",
     "emulator.storage.azure",
     "emulator.testing",
+    "httptools",
     "rich",
 )
 

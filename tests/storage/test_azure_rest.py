@@ -6,7 +6,6 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aiohttp
 import pytest
 
 from emulator.errors import (
@@ -16,8 +15,9 @@ from emulator.errors import (
     StorageError,
     TransientStorageError,
 )
-from emulator.storage.azure_rest import CountingConnector, RestService
+from emulator.storage.azure_rest import RestService
 from emulator.storage.azure_signing import Repeat, Request, SasSigner
+from emulator.storage.http_client import HttpClient
 from tests.support.scripted_server import Cut, Drop, Reply, Server, Silence, Step, scripted_server
 
 SECRET = "sig=c2VjcmV0"
@@ -40,22 +40,24 @@ def call(method: str = "GET", repeat: Repeat = Repeat.FREELY, body: bytes | None
 
 
 @asynccontextmanager
+async def client(address: str) -> AsyncIterator[HttpClient]:
+    http = HttpClient(address, connections_max=2, keep_s=60)
+    try:
+        yield http
+    finally:
+        await http.close()
+
+
+def rest_service(http: HttpClient, endpoint: str, *, timeout_s: float) -> RestService:
+    headers = {"x-ms-version": "1"}
+    signer = SasSigner(SECRET)
+    return RestService(http, endpoint, signer, headers, timeout_s=timeout_s, pauses_s=(0, 0))
+
+
+@asynccontextmanager
 async def service(*steps: Step, timeout_s: float = 10) -> AsyncIterator[tuple[RestService, Server]]:
-    async with (
-        scripted_server(*steps) as server,
-        aiohttp.ClientSession(connector=CountingConnector()) as session,
-    ):
-        yield (
-            RestService(
-                session,
-                f"{server.address}/acc",
-                SasSigner(SECRET),
-                {"x-ms-version": "1"},
-                timeout_s=timeout_s,
-                pauses_s=(0, 0),
-            ),
-            server,
-        )
+    async with scripted_server(*steps) as server, client(server.address) as http:
+        yield rest_service(http, f"{server.address}/acc", timeout_s=timeout_s), server
 
 
 async def test_a_request_has_path_query_signature_and_headers() -> None:
@@ -132,7 +134,7 @@ async def test_a_refusal_after_a_lost_answer_says_nothing(
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST"])
 async def test_a_kept_connection_that_is_closed_is_noticed(method: str) -> None:
-    """Whoever sends again, aiohttp or we, the answer is doubtful."""
+    """Whoever sends again, the client or we, the answer is doubtful."""
     async with service(DONE, Drop(), DONE) as (rest, server):
         assert not (await rest.send(call(method, Repeat.GUARDED))).is_doubtful
         assert (await rest.send(call(method, Repeat.GUARDED))).is_doubtful
@@ -151,15 +153,8 @@ async def test_a_service_that_is_not_there_is_said_to_be_unreachable() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-        async with aiohttp.ClientSession(connector=CountingConnector()) as session:
-            rest = RestService(
-                session,
-                f"http://127.0.0.1:{port}",
-                SasSigner(SECRET),
-                {},
-                timeout_s=5,
-                pauses_s=(0,),
-            )
+        async with client(f"http://127.0.0.1:{port}") as http:
+            rest = rest_service(http, f"http://127.0.0.1:{port}", timeout_s=5)
             with pytest.raises(TransientStorageError, match=rf"127\.0\.0\.1:{port}") as unreachable:
                 await rest.send(call("POST", Repeat.NEVER))
     assert SECRET not in str(unreachable.value)

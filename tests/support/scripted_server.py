@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+PATIENCE_S = 30
+
 
 @dataclass
 class Reply:
-    """Answer, and keep the connection."""
+    """Answer, and keep the connection, or close it without saying so."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    closes: bool = False
 
     def octets(self) -> bytes:
         headers = {**self.headers, "Content-Length": str(len(self.body))}
@@ -45,7 +48,18 @@ class Server:
     steps: list[Step] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     connections: list[int] = field(default_factory=list)
+    closed: set[int] = field(default_factory=set)
     _connected: int = 0
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def until_asked(self, times: int) -> None:
+        async with asyncio.timeout(PATIENCE_S), self._news:
+            await self._news.wait_for(lambda: len(self.requests) >= times)
+
+    async def until_closed(self, connection: int) -> None:
+        """Until a connection's end has been sent or seen here."""
+        async with asyncio.timeout(PATIENCE_S), self._news:
+            await self._news.wait_for(lambda: connection in self.closed)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connected += 1
@@ -54,17 +68,24 @@ class Server:
             while (request := await _request(reader)) is not None:
                 self.requests.append(request)
                 self.connections.append(number)
+                await self._tell()
                 if not await self._act(self.steps.pop(0), writer):
                     return
         finally:
             writer.close()
+            self.closed.add(number)
+            await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
 
     async def _act(self, step: Step, writer: asyncio.StreamWriter) -> bool:
         match step:
             case Reply():
                 writer.write(step.octets())
                 await writer.drain()
-                return True
+                return not step.closes
             case Cut():
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
                 await writer.drain()
