@@ -38,6 +38,9 @@ RECEIVED_SHARED: Final = 4
 """Requests received at once then. Source: 1 in DurableTask.AzureStorage, which is slow for short ones."""
 HEAD_START_S: Final = 0.02
 """Of those other hosts."""
+LOOK_AFTER_S: Final = 1.0
+"""After an activity the queue is looked into if something was left there, or if the last look was so long ago: for what
+comes back after a failure, or was put by a host that nobody knows of yet."""
 
 
 class ActivityWorker:
@@ -77,6 +80,7 @@ class ActivityWorker:
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._looked_at = float("-inf")
         self._stopping = False
         self._receiving = asyncio.Lock()
         """Held while messages are on their way here, so that a stop does not leave them invisible to all."""
@@ -155,7 +159,9 @@ class ActivityWorker:
         async with self._receiving:
             most = self._receivable
             if self._stopping or most <= 0 or self._allowance.is_used_up:
+                self._has_left = True
                 return None
+            self._looked_at = self._clock.monotonic()
             timeout = self._hub.settings.work_item_queue_visibility_timeout
             messages = await self._hub.work_items.receive(
                 self._allowance.batch(most),
@@ -188,8 +194,15 @@ class ActivityWorker:
                 self._running -= 1
                 if self._running == 0:
                     self._idle.set()
-                if self._waiting.empty() or (self._has_left and self._receivable > 0):
+                if self._may_find_some():
                     self._poller.wake()
+
+    def _may_find_some(self) -> bool:
+        """Whether the queue may hold requests, left there or put by others who told nobody, and there is room."""
+        if self._has_left and self._receivable > 0:
+            return True
+        is_long_ago = self._clock.monotonic() - self._looked_at >= LOOK_AFTER_S
+        return self._waiting.empty() and (self._is_shared() or is_long_ago)
 
     async def _run_one(self, in_hand: InHand) -> None:
         event = in_hand.message.event

@@ -211,12 +211,19 @@ class HubClient:
             await self._hub.app_lease.want()
 
     async def wait(
-        self, instance_id: str, *, limit: timedelta, interval: timedelta
+        self,
+        instance_id: str,
+        *,
+        limit: timedelta,
+        interval: timedelta,
+        is_new: bool = False,
     ) -> InstanceRecord | None:
         """See OrchestrationClient.wait."""
         deadline = self._clock.monotonic() + limit.total_seconds()
         instance = InstanceId(instance_id)
         with self._completions.watch(instance) as ended:
+            if is_new:
+                await _is_told(ended, min(interval, limit).total_seconds())
             while True:
                 # Large payloads are not read at every look, but once, when there is something to tell.
                 is_told = ended.is_set()
@@ -233,10 +240,8 @@ class HubClient:
     ) -> None:
         """Wait for one interval, or as long as the end would be told here: a thousand who wait must not poll."""
         while (remaining := until - self._clock.monotonic()) > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(max(interval.total_seconds(), 0.001), remaining)):
-                    await ended.wait()
-                    return
+            if await _is_told(ended, min(max(interval.total_seconds(), 0.001), remaining)):
+                return
             if not self._courier.reads(instance):
                 return
 
@@ -360,6 +365,14 @@ class HubClient:
     async def _release(self, entity: InstanceId, owner: str) -> None:
         text = release_text(owner, entity_cleanup.ORPHANED_LOCK_ID, typed=False)
         await self.raise_event(entity, RELEASE_EVENT, text)
+
+
+async def _is_told(ended: asyncio.Event, within_s: float) -> bool:
+    """Wait for an event; whether it came in time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            return await ended.wait()
+    return False
 
 
 def _ignore(instance: InstanceId) -> None:

@@ -230,9 +230,18 @@ class OrchestrationClient(Protocol):
         ...
 
     async def wait(
-        self, instance_id: str, *, limit: timedelta, interval: timedelta
+        self,
+        instance_id: str,
+        *,
+        limit: timedelta,
+        interval: timedelta,
+        is_new: bool = False,
     ) -> InstanceRecord | None:
-        """Poll until the instance is terminal or the time is up; the last status seen."""
+        """Poll until the instance is terminal or the time is up; the last status seen.
+
+        Args:
+            is_new: it was started just now, so that the first look need not be at once.
+        """
         ...
 
 

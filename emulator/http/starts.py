@@ -109,7 +109,7 @@ class StartRoutes:
             raise InvalidRequestError(
                 f"Total timeout {total:g} should be bigger than retry timeout {retry:g}"
             )
-        record = await client.wait(instance_id, limit=limit, interval=interval)
+        record = await client.wait(instance_id, limit=limit, interval=interval, is_new=True)
         if record is None or record.status not in TERMINAL:
             return self.links(request, client, instance_id, failure_flag=failure_flag)
         return await self._outcome(request, client, record, failure_flag=failure_flag)

@@ -17,13 +17,17 @@ import pytest
 from emulator import config
 from emulator.compose import Parts, running_engine
 from emulator.core.backoff import JITTER_HIGH, POLLING_INTERVAL_MIN_S
+from emulator.core.events import OrchestrationInstance, TaskScheduled
+from emulator.core.ids import InstanceId
+from emulator.core.messages import OutboundMessage, TaskMessage
+from emulator.engine.activity_worker import LOOK_AFTER_S
 from emulator.engine.client import HubClient
 from emulator.engine.courier import Courier
 from emulator.hub.task_hub import TaskHub
 from emulator.settings import HubSettings
 from emulator.storage.memory import MemoryStorage
 from emulator.testing.chance import SeededIds
-from emulator.testing.counting import CountedStorage
+from emulator.testing.counting import EMPTY, CountedStorage
 from emulator.testing.faults import FaultyStorage, Injector
 from emulator.testing.virtual_loop import VirtualClock, run_virtually
 from tests.support.engines import settings_for
@@ -127,6 +131,99 @@ def test_an_idle_host_sees_foreign_messages_within_the_polling_setting_and_its_o
     foreign, own = run_virtually(seconds())
     assert foreign <= HubSettings().max_queue_polling_interval.total_seconds() * JITTER_HIGH
     assert own < 1
+
+
+def test_activities_that_were_handed_over_cost_no_polls() -> None:
+    async def polls() -> int:
+        async with counted_host() as (parts, storage):
+            await asyncio.sleep(SETTLED_S)
+            storage.calls.clear()
+            await ended(parts, "chain", ["x"] * 20)
+            return storage.calls[EMPTY]
+
+    assert run_virtually(polls()) <= 1
+
+
+def test_activities_that_were_left_in_the_queue_are_taken_as_soon_as_there_is_room() -> None:
+    """Of 100 one runs at a time, and four wait in memory."""
+
+    async def seconds() -> tuple[float, int]:
+        async with counted_host(max_concurrent_activities=1) as (parts, storage):
+            await asyncio.sleep(SETTLED_S)
+            storage.calls.clear()
+            began = asyncio.get_running_loop().time()
+            await ended(parts, "fan_out", 100)
+            return asyncio.get_running_loop().time() - began, storage.calls["receive"]
+
+    took, receives = run_virtually(seconds())
+    assert receives >= 90
+    assert took < POLLING_INTERVAL_MIN_S
+
+
+def test_what_others_leave_in_the_queue_is_found_by_a_host_that_is_busy() -> None:
+    """Not only after the pauses of a queue that has been empty for long."""
+
+    async def seconds() -> float:
+        async with counted_host(partition_count=1) as (parts, storage):
+            await asyncio.sleep(3600)
+            hub = TaskHub(storage, parts.settings.hub, parts.ids.hex32)
+            courier, loop = Courier(hub, parts.clock, parts.ids), asyncio.get_running_loop()
+            target = OrchestrationInstance(instance_id=InstanceId("gone"), execution_id=None)
+            event = TaskScheduled(
+                event_id=0, timestamp=parts.clock.now(), name="echo", version=None, input="1"
+            )
+            left = OutboundMessage(message=TaskMessage(event=event, target=target))
+            await courier.put(left, sender=target, episode=None)
+            began = loop.time()
+            while await storage.queues.message_count(hub.work_items.name):
+                await ended(parts, "chain", ["x"])
+                await asyncio.sleep(0.1)
+            return loop.time() - began
+
+    assert run_virtually(seconds()) <= 2 * LOOK_AFTER_S
+
+
+def test_whoever_starts_and_waits_looks_once() -> None:
+    async def looks() -> int:
+        async with counted_host() as (parts, storage):
+            await asyncio.sleep(SETTLED_S)
+            storage.calls.clear()
+            await ended(parts, "chain", ["x"] * 3)
+            return storage.calls["query Instances"]
+
+    assert run_virtually(looks()) == 1
+
+
+@pytest.mark.parametrize(("limit_s", "interval_s", "took_s"), [(0, 0, 0), (3, 1, 3), (1, 5, 1)])
+def test_whoever_starts_and_waits_is_answered_in_time(
+    limit_s: int, interval_s: int, took_s: int
+) -> None:
+    async def wait() -> tuple[str, float]:
+        async with counted_host() as (parts, _):
+            client, loop = parts.engine.client, asyncio.get_running_loop()
+            instance = await client.start("waits", input=json.dumps(json.dumps("go")))
+            began = loop.time()
+            record = await client.wait(
+                instance,
+                limit=timedelta(seconds=limit_s),
+                interval=timedelta(seconds=interval_s),
+                is_new=True,
+            )
+            assert record is not None
+            return str(record.status), loop.time() - began
+
+    status, took = run_virtually(wait())
+    assert took == pytest.approx(took_s, abs=0.001)
+    assert status in ("Pending", "Running")
+
+
+async def ended(parts: Parts, orchestrator: str, value: Any) -> None:
+    """Start an instance and wait for its end."""
+    client, hour = parts.engine.client, timedelta(hours=1)
+    instance = await client.start(orchestrator, input=json.dumps(json.dumps(value)))
+    record = await client.wait(instance, limit=hour, interval=hour, is_new=True)
+    assert record is not None
+    assert record.status == "Completed"
 
 
 def test_whoever_waits_reads_large_payloads_once() -> None:
