@@ -223,7 +223,7 @@ class HubClient:
         instance = InstanceId(instance_id)
         with self._completions.watch(instance) as ended:
             if is_new:
-                await _is_told(ended, min(interval, limit).total_seconds())
+                await self._until_worth_a_look(instance, ended, interval, deadline)
             while True:
                 # Large payloads are not read at every look, but once, when there is something to tell.
                 is_told = ended.is_set()
@@ -232,16 +232,18 @@ class HubClient:
                 remaining = deadline - self._clock.monotonic()
                 if (record is not None and record.status in TERMINAL) or remaining <= 0:
                     return record if is_told or record is None else await self._look(instance)
-                until = min(deadline, self._clock.monotonic() + LOOK_ANYWAY.total_seconds())
-                await self._until_worth_a_look(instance, ended, interval, until)
+                await self._until_worth_a_look(instance, ended, interval, deadline)
 
     async def _until_worth_a_look(
-        self, instance: InstanceId, ended: asyncio.Event, interval: timedelta, until: float
+        self, instance: InstanceId, ended: asyncio.Event, interval: timedelta, deadline: float
     ) -> None:
         """Wait for one interval, or as long as the end would be told here: a thousand who wait must not poll."""
+        until = min(deadline, self._clock.monotonic() + LOOK_ANYWAY.total_seconds())
         while (remaining := until - self._clock.monotonic()) > 0:
-            if await _is_told(ended, min(max(interval.total_seconds(), 0.001), remaining)):
-                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(max(interval.total_seconds(), 0.001), remaining)):
+                    await ended.wait()
+                    return
             if not self._courier.reads(instance):
                 return
 
@@ -365,14 +367,6 @@ class HubClient:
     async def _release(self, entity: InstanceId, owner: str) -> None:
         text = release_text(owner, entity_cleanup.ORPHANED_LOCK_ID, typed=False)
         await self.raise_event(entity, RELEASE_EVENT, text)
-
-
-async def _is_told(ended: asyncio.Event, within_s: float) -> bool:
-    """Wait for an event; whether it came in time."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            return await ended.wait()
-    return False
 
 
 def _ignore(instance: InstanceId) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Final
 
 from emulator.core.ids import InstanceId
+
+RECENT_MAX: Final = 1024
+"""Ends that are remembered for those who ask a moment too late, such as who started what has ended already."""
 
 
 class Completions:
@@ -15,13 +19,19 @@ class Completions:
     def __init__(self) -> None:
         """Nobody waits yet."""
         self._waiting: dict[InstanceId, list[asyncio.Event]] = {}
+        self._recent: dict[InstanceId, None] = {}
         self.tell_others: Callable[[InstanceId], None] = _nobody
         """Told of every end that was stored here."""
 
     @contextmanager
     def watch(self, instance: InstanceId) -> Generator[asyncio.Event]:
-        """An event that is set when the instance has ended here; it may end elsewhere, so look as well."""
+        """An event that is set when the instance has ended here; it may end elsewhere, so look as well.
+
+        It may be set for an end before the last start.
+        """
         event = asyncio.Event()
+        if instance in self._recent:
+            event.set()
         self._waiting.setdefault(instance, []).append(event)
         try:
             yield event
@@ -38,6 +48,9 @@ class Completions:
 
     def heard(self, instance: InstanceId) -> None:
         """The end of an instance is stored."""
+        self._recent[instance] = None
+        if len(self._recent) > RECENT_MAX:
+            del self._recent[next(iter(self._recent))]
         for event in self._waiting.get(instance, ()):
             event.set()
 

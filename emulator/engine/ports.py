@@ -240,7 +240,7 @@ class OrchestrationClient(Protocol):
         """Poll until the instance is terminal or the time is up; the last status seen.
 
         Args:
-            is_new: it was started just now, so that the first look need not be at once.
+            is_new: it was started just now: the first look is when it is told to have ended, or an interval later.
         """
         ...
 

@@ -22,6 +22,7 @@ from emulator.core.ids import InstanceId
 from emulator.core.messages import OutboundMessage, TaskMessage
 from emulator.engine.activity_worker import LOOK_AFTER_S
 from emulator.engine.client import HubClient
+from emulator.engine.completions import RECENT_MAX, Completions
 from emulator.engine.courier import Courier
 from emulator.hub.task_hub import TaskHub
 from emulator.settings import HubSettings
@@ -215,6 +216,31 @@ def test_whoever_starts_and_waits_is_answered_in_time(
     status, took = run_virtually(wait())
     assert took == pytest.approx(took_s, abs=0.001)
     assert status in ("Pending", "Running")
+
+
+def test_whoever_waits_for_what_has_ended_already_is_told_at_once() -> None:
+    async def wait() -> tuple[float, int]:
+        async with counted_host() as (parts, storage):
+            client, loop = parts.engine.client, asyncio.get_running_loop()
+            instance = await client.start("chain", input=json.dumps(json.dumps(["x"])))
+            await asyncio.sleep(QUIET_S)
+            storage.calls.clear()
+            began, hour = loop.time(), timedelta(hours=1)
+            record = await client.wait(instance, limit=hour, interval=hour, is_new=True)
+            assert record is not None
+            assert record.status == "Completed"
+            return loop.time() - began, storage.calls["query Instances"]
+
+    assert run_virtually(wait()) == (pytest.approx(0, abs=0.001), 1)
+
+
+def test_only_so_many_ends_are_remembered() -> None:
+    completions = Completions()
+    ids = [InstanceId(f"i{number}") for number in range(RECENT_MAX + 1)]
+    for instance in ids:
+        completions.ended(instance)
+    with completions.watch(ids[0]) as first, completions.watch(ids[1]) as second:
+        assert (first.is_set(), second.is_set()) == (False, True)
 
 
 async def ended(parts: Parts, orchestrator: str, value: Any) -> None:
