@@ -1,16 +1,17 @@
-"""A connection to Azurite that can be cut: refused at once, or swallowed without an answer."""
+"""A connection to Azurite that can be cut: refused at once, swallowed without an answer, or answered with 503."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
 from azurite import Azurite
 
 CHUNK = 65536
+BUSY = b"HTTP/1.1 503 Server Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Way(StrEnum):
@@ -18,6 +19,7 @@ class Way(StrEnum):
 
     REFUSED = "refused"
     SWALLOWED = "swallowed"
+    BUSY = "busy"
 
 
 class _Door:
@@ -29,6 +31,7 @@ class _Door:
         self._open: set[asyncio.StreamWriter] = set()
         self._flows = asyncio.Event()
         self._flows.set()
+        self._is_busy = False
         self.port = 0
 
     async def open(self) -> None:
@@ -46,12 +49,18 @@ class _Door:
             writer.transport.abort()
 
     async def lose(self, way: Way) -> None:
-        self._flows.clear()
-        if way is Way.REFUSED:
-            await self.close()
+        match way:
+            case Way.REFUSED:
+                await self.close()
+            case Way.SWALLOWED:
+                self._flows.clear()
+            case Way.BUSY:
+                self._is_busy = True
+                self._drop()
 
     async def restore(self) -> None:
         self._drop()
+        self._is_busy = False
         self._flows.set()
         if self._server is None:
             await self.open()
@@ -59,6 +68,9 @@ class _Door:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         try:
+            if self._is_busy:
+                await self._answer(reader, writer)
+                return
             theirs, ours = await asyncio.open_connection("127.0.0.1", self._target)
             self._open.add(ours)
             async with asyncio.TaskGroup() as group:
@@ -71,6 +83,14 @@ class _Door:
             self._open.discard(writer)
             writer.transport.abort()
 
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(CHUNK)
+        writer.write(BUSY)
+        await writer.drain()
+        writer.close()
+        while await reader.read(CHUNK):  # what is thrown away unread would reset the connection
+            pass
+
     async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         while chunk := await source.read(CHUNK):
             await self._flows.wait()
@@ -80,17 +100,19 @@ class _Door:
 
 
 class Severable:
-    """The three services behind doors of their own."""
+    """Services behind doors of their own."""
 
-    def __init__(self, server: Azurite) -> None:
-        ports = server.ports
-        self._doors = {port: _Door(port) for port in (ports.blob, ports.queue, ports.table)}
+    def __init__(self, server: Azurite, ports: Iterable[int]) -> None:
+        self._doors = {port: _Door(port) for port in ports}
         self._inner = server.connection_string
 
     @property
     def connection_string(self) -> str:
         """What leads through the doors."""
-        return re.sub(r":(\d+)/", lambda found: f":{self._doors[int(found[1])].port}/", self._inner)
+        return re.sub(r":(\d+)/", lambda found: f":{self._leads_to(int(found[1]))}/", self._inner)
+
+    def _leads_to(self, port: int) -> int:
+        return self._doors[port].port if port in self._doors else port
 
     async def lose(self, way: Way) -> None:
         """Nothing comes through any more."""
@@ -104,9 +126,11 @@ class Severable:
 
 
 @asynccontextmanager
-async def severable(server: Azurite) -> AsyncIterator[Severable]:
-    """Doors before a server, open at first."""
-    found = Severable(server)
+async def severable(
+    server: Azurite, ports: Iterable[int] | None = None
+) -> AsyncIterator[Severable]:
+    """Doors before a server, or before some of its ports; open at first."""
+    found = Severable(server, server.ports if ports is None else ports)
     for door in found._doors.values():
         await door.open()
     try:
