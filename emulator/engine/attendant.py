@@ -168,10 +168,10 @@ class Attendant:
         self, loop: PartitionLoop, session: Session, batch: Sequence[InHand], error: StorageError
     ) -> None:
         """Try the same messages again after a pause, from what the store holds by then."""
-        self._outage.failed("committing", error)
         session.forget()
         if loop.is_stopping:
             return
+        self._outage.failed("committing", error)
         held = [in_hand for in_hand in batch if loop.custody.holds(in_hand)]
         session.inbox.extendleft(reversed(held))
         session.queued = True

@@ -99,17 +99,22 @@ class Custody:
                 self._on_drop()
 
     async def keep(self, visibility_timeout: timedelta) -> None:
-        """Renew what is held, for ever. A child task of the loop that holds the messages."""
+        """Renew what is held, until cancelled. A child task of the loop that holds the messages."""
         seconds = max(1, int(visibility_timeout.total_seconds()))
         left = min(RENEW_WHEN_LEFT, visibility_timeout / 2)
-        while True:
-            self._changed.clear()
-            pause = self._until_renewal(left)
-            try:
-                async with asyncio.timeout(pause):
-                    await self._changed.wait()
-            except TimeoutError:
-                await self._renew_due(seconds, left)
+        try:
+            while True:
+                self._changed.clear()
+                pause = self._until_renewal(left)
+                if pause is None:
+                    self._outage.withdrawn(self._renewing)
+                try:
+                    async with asyncio.timeout(pause):
+                        await self._changed.wait()
+                except TimeoutError:
+                    await self._renew_due(seconds, left)
+        finally:
+            self._outage.withdrawn(self._renewing)
 
     def _until_renewal(self, left: timedelta) -> float | None:
         """Seconds until the first message needs a renewal; None if none is held."""

@@ -7,6 +7,7 @@ call works.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -21,7 +22,7 @@ PAUSE_MAX_S: Final = 5.0
 PAUSE_SHARE: Final = 0.25
 """A pause lasts this share of the time that the store has been away, between the two limits."""
 FORGOTTEN_S: Final = 60.0
-"""What failed and was never tried again since, because its partition went elsewhere, keeps no outage open for longer.
+"""What failed and was never tried again since, without being withdrawn, keeps no outage open for longer.
 More than a call may take with the longest pause before it."""
 
 
@@ -66,19 +67,33 @@ class Outage:
             extra=fields("storage_unreachable", what=what),
         )
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the last that was said is that the store cannot be reached."""
+        return bool(self._failing)
+
+    def withdrawn(self, what: str) -> None:
+        """A call of that kind is not going to be made again: that it failed keeps no outage open."""
+        if what in self._failing:
+            self._failing[what] = -math.inf
+            if self._worked_s is not None:
+                self._forget()
+
     def worked(self, what: str) -> None:
         """A call of that kind worked."""
         if not self._failing:
             return
-        now_s = self._clock.monotonic()
         if self._worked_s is None:
-            self._worked_s = now_s
+            self._worked_s = self._clock.monotonic()
         if self._failing.pop(what, None) is not None:
             self._end_pauses()
-        for name, failed_s in list(self._failing.items()):
-            if now_s - failed_s > FORGOTTEN_S:
-                del self._failing[name]
-        if not self._failing:
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop what is not tried any more; if nothing is left, the outage is over."""
+        oldest_s = self._clock.monotonic() - FORGOTTEN_S
+        self._failing = {what: at_s for what, at_s in self._failing.items() if at_s >= oldest_s}
+        if not self._failing and self._worked_s is not None:
             _log.warning(
                 "the store %s answers again after %.1f s",
                 self.store,

@@ -28,23 +28,29 @@ class Poller:
         self._signal.set()
 
     async def run(self, receive: Callable[[], Awaitable[int | None]]) -> None:
-        """Call `receive` for ever; it tells how many messages it got, or None if it did not look."""
-        while True:
-            try:
-                count = await receive()
-                if count is not None:
-                    self._outage.worked(self._name)
-            except NotFoundError:
+        """Call `receive` until cancelled; it tells how many messages it got, or None if it did not look."""
+        try:
+            while True:
+                await self._look(receive)
+        finally:
+            self._outage.withdrawn(self._name)
+
+    async def _look(self, receive: Callable[[], Awaitable[int | None]]) -> None:
+        try:
+            count = await receive()
+            if count is not None:
                 self._outage.worked(self._name)
-                count = 0
-            except StorageError as error:
-                self._outage.failed(self._name, error)
-                await self._outage.pause()
-                continue
-            if count:
-                self._delay = self._delay.after_signal()
-                self._signal.clear()
-                continue
+        except NotFoundError:
+            self._outage.worked(self._name)
+            count = 0
+        except StorageError as error:
+            self._outage.failed(self._name, error)
+            await self._outage.pause()
+            return
+        if count:
+            self._delay = self._delay.after_signal()
+            self._signal.clear()
+        else:
             await self._pause()
 
     async def _pause(self) -> None:
