@@ -550,6 +550,7 @@ def _server(parts: Parts, routes: RouteTable, background: Background, keys: KeyS
             connection=settings.storage.connection,
             code=parts.urls.code,
             zone=settings.http.time_zone,
+            is_store_lost=lambda: engine.outage.is_told,
             use_forwarded_host=settings.http.use_forwarded_host,
             is_of_2018=parts.app.uses_2018_names,
         )

@@ -6,7 +6,10 @@ and entities. Source: reference http-api.md 1.1 and 1.3; where versions differ, 
 
 from __future__ import annotations
 
+import logging
+
 from emulator.engine.ports import OrchestrationClient
+from emulator.errors import TransientStorageError
 from emulator.http.bodies import message_body
 from emulator.http.entities import EntityRoutes
 from emulator.http.instances import InstanceRoutes
@@ -45,14 +48,20 @@ class ManagementApi:
         except Exception as error:  # noqa: BLE001 - every failure is an answer
             response = response_to(error)
             if response.status >= 500:
-                _log.warning(
-                    "%s %s failed: %s",
-                    request.method,
-                    request.path,
-                    error,
-                    extra=fields("request_failed", path=request.path),
-                )
+                self._tell(request, error)
             return response
+
+    def _tell(self, request: ApiRequest, error: Exception) -> None:
+        """Log a failure; that the store cannot be reached is said once, and not for each request that finds it so."""
+        is_known = isinstance(error, TransientStorageError) and self._surface.is_store_lost()
+        _log.log(
+            logging.DEBUG if is_known else logging.WARNING,
+            "%s %s failed: %s",
+            request.method,
+            request.path,
+            error,
+            extra=fields("request_failed", path=request.path),
+        )
 
     def _unknown(self, request: ApiRequest) -> ApiResponse:
         text = self._surface.dialect(request).unknown_operation

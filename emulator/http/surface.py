@@ -26,6 +26,7 @@ class Surface:
         connection: name of the app's own connection, for links.
         code: gives the system key for links, if keys are enforced.
         zone: the host's time zone, for times without one.
+        is_store_lost: tells whether the host has said that its store cannot be reached, and not yet that it is back.
         is_of_2018: the app binds with the names of 2018, and was written against the API of that time.
     """
 
@@ -33,6 +34,7 @@ class Surface:
     connection: str
     code: Callable[[], str | None]
     zone: tzinfo
+    is_store_lost: Callable[[], bool]
     use_forwarded_host: bool = False
     is_of_2018: bool = False
 

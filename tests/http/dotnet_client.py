@@ -34,6 +34,7 @@ class DotnetClient:
             connection="Storage",
             code=lambda: None,
             zone=UTC,
+            is_store_lost=lambda: False,
             use_forwarded_host=host.settings.http.use_forwarded_host,
         )
         self._routes = StartRoutes(self._surface)
