@@ -26,6 +26,7 @@ from emulator.engine.ports import Runners
 from emulator.engine.session import Session
 from emulator.engine.touches import Touches
 from emulator.engine.turns import Turns
+from emulator.errors import TransientStorageError
 from emulator.hub.task_hub import TaskHub
 
 ACTIVITY_DRAIN_S: Final = 5.0
@@ -128,15 +129,19 @@ class Engine:
             self._completions.heard(InstanceId(instance))
 
     async def run(self, started: asyncio.Event | None = None) -> None:
-        """Work until cancelled, then drain: give partitions and messages back.
+        """Work until cancelled, then drain: give partitions and messages back. A store that is away is waited for.
 
         Args:
             started: set when the first partitions are read.
 
         Raises:
-            StorageError: the hub could not be created.
+            StorageError: the store refuses to create the hub.
         """
-        await self._hub.ensure(self._clock.now())
+        await self.outage.outlast(
+            f"creating task hub {self._hub.name}",
+            lambda: self._hub.ensure(self._clock.now()),
+            retried=TransientStorageError,
+        )
         self.courier.set_activities(self.activities)
         try:
             async with asyncio.TaskGroup() as group:

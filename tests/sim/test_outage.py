@@ -23,11 +23,11 @@ BACK_WITHIN_S = 10.0
 """After the store has answered again, what was at work goes on; a pause lasts 5 s at most."""
 
 
-def away(loop: asyncio.AbstractEventLoop, tried: list[Call]):
-    """A plan by which every call in the minute is refused."""
+def away(loop: asyncio.AbstractEventLoop, tried: list[Call], *, begins_s: float = BEGINS_S):
+    """A plan by which every call in a minute is refused."""
 
     def plan(call: Call) -> Fault | None:
-        if not BEGINS_S <= loop.time() < BEGINS_S + LASTS_S:
+        if not begins_s <= loop.time() < begins_s + LASTS_S:
             return None
         tried.append(call)
         return Fault.REFUSED if call.can_have(Fault.REFUSED) else None
@@ -53,6 +53,24 @@ async def lose_the_store_for_a_minute(hosts: int) -> tuple[World, list[Call], fl
             await asyncio.sleep(FORGOTTEN_S)  # of calls for partitions that went to the other host
             await world.finish()
     return world, tried, ended_s
+
+
+async def start_while_the_store_is_away() -> tuple[float, int]:
+    """When the host's engine is up, and after how many calls in vain."""
+    loop = asyncio.get_running_loop()
+    tried: list[Call] = []
+    async with asyncio.TaskGroup() as group:
+        world = World(group)
+        host = world.start_host("h", away(loop, tried, begins_s=0.0))
+        async with asyncio.timeout(LASTS_S * 2):
+            assert await world.any_host() is host
+        up_s = loop.time()
+        await world.play(BY_NAME["chain"], "i-chain")
+        await world.settle()
+        await world.check()
+        await world.finish()
+    assert not world.checkers.violations
+    return up_s, len(tried)
 
 
 class Listener(logging.Handler):
@@ -87,3 +105,12 @@ def test_a_store_that_is_away_for_a_minute(hosts: int, log: list[logging.LogReco
     assert "See that it runs and can be reached from here" in lost[0]
     assert not [record for record in log if record.exc_info]
     assert ended_s <= BEGINS_S + LASTS_S + BACK_WITHIN_S
+
+
+def test_a_host_that_starts_while_the_store_is_away(log: list[logging.LogRecord]) -> None:
+    up_s, tried = run_virtually(start_while_the_store_is_away())
+    messages = [record.getMessage() for record in log]
+    assert LASTS_S <= up_s <= LASTS_S + BACK_WITHIN_S
+    assert tried <= 30
+    assert len([line for line in messages if "cannot reach the store" in line]) == 1
+    assert len([line for line in messages if "answers again after" in line]) == 1
