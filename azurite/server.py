@@ -125,14 +125,18 @@ class Azurite:
             await self.stop()
             raise
 
-    async def stop(self) -> None:
-        """End the process: politely, then by force. Safe to call twice."""
+    async def stop(self, *, patience_s: float = STOP_TIMEOUT_S) -> None:
+        """End the process: politely, then by force. Safe to call twice.
+
+        Args:
+            patience_s: how long it may take to write its data, of which force loses the last seconds.
+        """
         process, self._process = self._process, None
         if process is None:
             return
         process.terminate()
         try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
+            async with asyncio.timeout(patience_s):
                 while process.poll() is None:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(_LOOK_AGAIN_S)
         except TimeoutError:
