@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 SEED ?= 1
 SEEDS ?= 200
+MINUTES ?= 10
+HOSTS ?= 3
 
-.PHONY: run test soak sim check format bench clean
+.PHONY: run test soak sim chaos check format bench clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/durable start samples/hello_sequence --storage embedded --run hello_sequence
@@ -19,6 +21,9 @@ soak: $(VENV)/test.stamp
 
 sim: $(VENV)/test.stamp
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.sim --seed $(SEED) --seeds $(SEEDS) --workers $(WORKERS)
+
+chaos: $(VENV)/test.stamp
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES) --hosts $(HOSTS) --seed $(SEED)
 
 check: $(VENV)/check.stamp
 	$(BIN)/ruff format --check .

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from contextvars import ContextVar
+from pathlib import Path
+from urllib.parse import quote, unquote
 
 
 class World:
@@ -18,7 +21,46 @@ class World:
         return self.runs[name]
 
 
+class SharedWorld:
+    """The same for processes: a file for each name, as long as there were runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._runs, self._put_right = folder / "runs", folder / "put_right"
+        self._runs.mkdir(parents=True, exist_ok=True)
+        self._put_right.mkdir(exist_ok=True)
+        self.put_right = _Names(self._put_right)
+
+    def done(self, name: str) -> int:
+        with (self._runs / quote(name, safe="")).open("ab") as file:
+            file.write(b".")
+            return file.tell()
+
+    @property
+    def runs(self) -> Counter[str]:
+        return Counter({unquote(file.name): file.stat().st_size for file in self._runs.iterdir()})
+
+
+class _Names(Collection[str]):
+    """A set of names: a file for each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def add(self, name: str) -> None:
+        (self._folder / quote(name, safe="")).touch()
+
+    def __contains__(self, name: object) -> bool:
+        return name in set(self)
+
+    def __iter__(self):
+        return (unquote(file.name) for file in self._folder.iterdir())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._folder.iterdir())
+
+
 _current: ContextVar[World] = ContextVar("world")
+_of_process: list[SharedWorld] = []
 
 
 def begin() -> World:
@@ -28,5 +70,10 @@ def begin() -> World:
     return world
 
 
-def current() -> World:
-    return _current.get()
+def share(folder: Path) -> None:
+    """All activities of this process act upon the world in a folder."""
+    _of_process[:] = [SharedWorld(folder)]
+
+
+def current() -> World | SharedWorld:
+    return _of_process[0] if _of_process else _current.get()

@@ -45,7 +45,10 @@ class Scenario:
             wanted = json.loads(json.dumps(self.output).replace("{id}", instance))
         if self.output_is_text:
             return (output or "").startswith(str(wanted))
-        return (json.loads(output) if output is not None else None) == wanted
+        try:
+            return (json.loads(output) if output is not None else None) == wanted
+        except json.JSONDecodeError:
+            return False
 
 
 def _raise(value: object, after: float = 1.0) -> Step:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -13,10 +12,10 @@ from pathlib import Path
 
 from emulator.compose import Parts, load_functions, running_engine
 from emulator.core.events import TimerFired
-from emulator.core.status import TERMINAL, RuntimeStatus
+from emulator.core.status import TERMINAL
 from emulator.engine.client import HubClient
 from emulator.engine.courier import Courier
-from emulator.errors import InstanceConflictError, StorageError, TransientStorageError
+from emulator.errors import InstanceConflictError, StorageError
 from emulator.host.function_app import FunctionApp
 from emulator.hub.task_hub import TaskHub
 from emulator.settings import AppSettings, HubSettings, Settings
@@ -34,14 +33,13 @@ from emulator.testing.virtual_loop import VirtualClock
 from emulator.wire.queue_message import Wrapper, decode_envelope, decode_message
 from tests.sim import effects
 from tests.sim.checkers import Checkers
-from tests.sim.scenarios import Scenario, Step
+from tests.sim.scenarios import Scenario
+from tests.sim.user import SETTLE_LIMIT_S, User
 
 APP = Path(__file__).parent / "app"
 PARTITIONS = 3
 RESTART_S = 1.0
 """Pause before a host that died is started again."""
-SETTLE_LIMIT_S = 4 * 3600.0
-"""Virtual time in which everything must have come to rest."""
 
 
 def settings(worker: str, **hub: object) -> Settings:
@@ -79,7 +77,7 @@ class Host:
         return self.parts is not None and not self.injector.is_dead and not self.ended.is_set()
 
 
-class World:
+class World(User):
     """Use inside a VirtualLoop, within run()."""
 
     def __init__(self, group: asyncio.TaskGroup, seed: int = 0, **hub: object) -> None:
@@ -153,16 +151,7 @@ class World:
 
     # --- the user ---------------------------------------------------------------------------------------------
 
-    async def play(self, scenario: Scenario, instance: str, *, from_outside: bool = False) -> None:
-        """Start an instance and steer it. Starts go through a host, which may die of them."""
-        self.steered[instance] = scenario
-        text = json.dumps(scenario.input) if scenario.input is not None else None
-        await self._start(scenario, instance, text, from_outside=from_outside)
-        for step in scenario.steps:
-            await asyncio.sleep(step.after)
-            await self._steer(step, instance)
-
-    async def _start(
+    async def start(
         self, scenario: Scenario, instance: str, text: str | None, *, from_outside: bool
     ) -> None:
         while True:
@@ -178,63 +167,6 @@ class World:
                 return
             except (HostDiedError, StorageError, BaseExceptionGroup):
                 await asyncio.sleep(0.5)
-
-    async def _steer(self, step: Step, instance: str) -> None:
-        client = self.client
-        match step.what:
-            case "raise":
-                self.checkers.event_raised(instance, step.text)
-                await client.raise_event(instance, "go", step.text)
-            case "signal":
-                await client.signal_entity("Ledger", instance, "add", step.text)
-            case "put_right":
-                await self.until_status(instance, {RuntimeStatus.FAILED})
-                self.effects.put_right.add(instance)
-            case "suspend":
-                await self.until_status(instance, {RuntimeStatus.RUNNING})
-                await client.suspend(instance, step.text)
-                await self.until_status(instance, {RuntimeStatus.SUSPENDED})
-            case "resume":
-                await self._resume(instance, step.text)
-            case "terminate":
-                await self.until_status(instance, {RuntimeStatus.RUNNING})
-                await client.terminate(instance, step.text)
-            case "rewind":
-                await self._rewind(instance, step.text)
-            case _:
-                raise ValueError(step.what)
-
-    async def _resume(self, instance: str, reason: str | None) -> None:
-        """A worker that was stopped may show an older status for a moment: try again then, as people do."""
-        async with asyncio.timeout(SETTLE_LIMIT_S):
-            while True:
-                await self.until_status(instance, {RuntimeStatus.SUSPENDED})
-                try:
-                    await self.client.resume(instance, reason)
-                    return
-                except InstanceConflictError:
-                    continue
-
-    async def _rewind(self, instance: str, reason: str | None) -> None:
-        """As often as it takes: a child that is told to fail twice may fail its parent once more."""
-        self.checkers.rewound(instance)
-        status = RuntimeStatus.FAILED
-        while status is RuntimeStatus.FAILED:
-            try:
-                await self.client.rewind(instance, reason)
-            except TransientStorageError:  # a child's failure is told, but not stored yet
-                await asyncio.sleep(1.0)
-                continue
-            await asyncio.sleep(1.0)
-            status = await self.until_status(instance, TERMINAL)
-
-    async def until_status(self, instance: str, wanted: Iterable[RuntimeStatus]) -> RuntimeStatus:
-        async with asyncio.timeout(SETTLE_LIMIT_S):
-            while True:
-                record = await self.hub.instances.get(instance, payloads=False)
-                if record is not None and record.status in wanted:
-                    return record.status
-                await asyncio.sleep(1.0)
 
     # --- rest -------------------------------------------------------------------------------------------------
 
