@@ -144,7 +144,7 @@ class Attendant:
         self, loop: PartitionLoop, session: Session, batch: Sequence[InHand], error: Exception
     ) -> None:
         _log.warning(
-            "another worker has committed instance %r meanwhile; what was done here is dropped (%s)",
+            "instance %r is gone on with by another worker; what was done here is dropped (%s)",
             session.instance,
             error,
             extra=fields("split_brain", instance_id=session.instance),
