@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -32,6 +33,7 @@ async def slot_of(server: Azurite, app: Path, folder: Path) -> AsyncIterator[Slo
 async def test_a_minute_of_chaos(azurite: Azurite, tmp_path: Path) -> None:
     """`azurite` sees that it can be run; chaos stops and starts one of its own."""
     del azurite
+    faulthandler.cancel_dump_traceback_later()  # it takes longer than any test that does not hang
     chaos = Chaos(tmp_path, hosts=3, seed=1, minutes=1.0)
     await chaos.run()
     assert not chaos.checkers.violations, report(chaos)
