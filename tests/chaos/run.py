@@ -14,7 +14,9 @@ from pathlib import Path
 import aiohttp
 
 from azurite import Azurite
+from emulator.core.backoff import abandon_delay_s
 from emulator.core.events import HistoryEvent
+from emulator.core.inbox import START_DEQUEUE_COUNT_MAX
 from emulator.core.instance import InstanceRecord
 from emulator.core.status import TERMINAL
 from emulator.engine.client import HubClient
@@ -40,7 +42,10 @@ NEW_EVERY_S = 0.3
 LOOK_EVERY_S = 1.0
 HISTORY_EVERY_S = 5.0
 REST_WITHIN_S = 600.0
-"""For every instance after the last trouble, and then for the queues; on a busy machine."""
+"""For every instance after the last trouble, on a busy machine."""
+EMPTY_WITHIN_S = REST_WITHIN_S + sum(map(abandon_delay_s, range(1, START_DEQUEUE_COUNT_MAX)))
+"""For the queues then. A start whose sender died before it wrote the row is given up at its tenth delivery, about
+seventeen minutes later. It is one that was sent again, because its answer was lost, and whose instance had ended."""
 
 
 @dataclass
@@ -219,7 +224,7 @@ class Chaos(User):
     async def _rest(self) -> None:
         began_s = self._clock.monotonic()
         waiting = await self._waiting()
-        while waiting and self._clock.monotonic() - began_s < REST_WITHIN_S:
+        while waiting and self._clock.monotonic() - began_s < EMPTY_WITHIN_S:
             await asyncio.sleep(LOOK_EVERY_S)
             waiting = await self._waiting()
         self.figures.rest_s = self._clock.monotonic() - began_s
