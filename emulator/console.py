@@ -6,8 +6,11 @@ Source: reference functions-host.md 5 and 6.3. Colours only on a terminal.
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Final, TextIO
@@ -24,6 +27,10 @@ _COLOURS: Final = {
     logging.CRITICAL: "\x1b[31m",
 }
 _RESET: Final = "\x1b[0m"
+GATHER_S: Final = 0.02
+"""For how long a line may wait for others, to be written together."""
+GATHER_CHARACTERS_MAX: Final = 4096
+"""What waits is written when it would be longer: a pipe takes so much at once, and no line is torn in two."""
 _SYSTEM_LOGGERS: Final = ("emulator", "bindings", "azurite", "azure", "aiohttp", "asyncio")
 _SYSTEM_CATEGORIES: Final = ("host.", "worker.", "microsoft.azure.webjobs.")
 _INVOCATIONS: Final = frozenset({"function_executing", "function_executed", "function_user_error"})
@@ -39,6 +46,95 @@ _NUMBERS: Final = {
 }
 
 
+class ConsoleHandler(logging.StreamHandler[TextIO]):
+    """Puts lines into the stream at once, in order with whatever else goes there, and flushes it seldom.
+
+    A flush for each line would cost more than what most lines are about. A thread flushes, not the loop, so that lines
+    are seen while user code blocks the loop. A terminal flushes by itself at the end of each line.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to a stream; the thread begins with the first line that waits, and ends with close()."""
+        super().__init__(stream)
+        self._gathers = not getattr(stream, "line_buffering", False)
+        self._waiting = 0
+        self._written = threading.Event()
+        self._closing = threading.Event()
+        self._flusher: threading.Thread | None = None
+
+    def write_at_once(self) -> None:
+        """From now on no line waits."""
+        self._gathers = False
+        self.flush()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line. Warnings and worse do not wait."""
+        try:
+            line = f"{self.format(record)}{self.terminator}"
+            if self._waiting + len(line) > GATHER_CHARACTERS_MAX:
+                self.flush()
+            self.stream.write(line)
+            if self._gathers and record.levelno < logging.WARNING:
+                self._flush_soon(len(line))
+            else:
+                self.flush()
+        except Exception:  # noqa: BLE001 - as every handler of the standard library does
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._waiting = 0
+        super().flush()
+
+    def close(self) -> None:
+        """End the thread, and see that everything is written; logging does so when the process ends."""
+        self._closing.set()
+        self._written.set()
+        if self._flusher is not None:
+            self._flusher.join()
+        with suppress(OSError, ValueError):
+            self.flush()
+        super().close()
+
+    def _flush_soon(self, characters: int) -> None:
+        self._waiting += characters
+        if not self._written.is_set():
+            self._written.set()
+        if self._flusher is None:
+            self._flusher = threading.Thread(target=self._flush_often, name="console", daemon=True)
+            self._flusher.start()
+
+    def _flush_often(self) -> None:
+        """Not under the handler's lock, which close() is called with."""
+        while not self._closing.is_set():
+            self._written.wait()
+            self._closing.wait(GATHER_S)
+            self._written.clear()
+            self._waiting = 0
+            with suppress(OSError, ValueError):  # nobody reads any more, or it is closed
+                self.stream.flush()
+
+
+def write_at_once() -> None:
+    """See that no line waits from now on: the process may end any time, or has no thread that flushes."""
+    for handler in _handlers():
+        handler.write_at_once()
+
+
+def write_now() -> None:
+    """Write the lines that wait, before something else is written or they would be in two processes."""
+    for handler in _handlers():
+        handler.flush()
+
+
+def _handlers() -> list[ConsoleHandler]:
+    return [each for each in logging.getLogger().handlers if isinstance(each, ConsoleHandler)]
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=write_now, after_in_child=write_at_once)
+
+
 class ConsoleFormatter(logging.Formatter):
     """`[2024-05-01T12:00:00.123Z] text`, every line of a message with its own time."""
 
@@ -46,18 +142,29 @@ class ConsoleFormatter(logging.Formatter):
         """Choose colours or none."""
         super().__init__()
         self._colour = colour
+        self._second = -1
+        self._second_text = ""
 
     def format(self, record: logging.LogRecord) -> str:
         """One or more lines."""
-        moment = datetime.fromtimestamp(record.created, UTC)
-        stamp = f"[{moment:%Y-%m-%dT%H:%M:%S}.{int(record.msecs):03d}Z]"
+        stamp = f"[{self._seconds(record.created)}.{int(record.msecs):03d}Z]"
         text = record.getMessage()
         if record.exc_info and record.exc_info[0] is not None:
             text = f"{text}\n{self.formatException(record.exc_info)}"
+        elif not self._colour and text.isprintable():  # so there is one line
+            return f"{stamp} {text}"
         lines = [
             f"{stamp} {self._coloured(line, record.levelno)}" for line in text.splitlines() or [""]
         ]
         return "\n".join(lines)
+
+    def _seconds(self, created: float) -> str:
+        """The same text for all lines of one second."""
+        second = int(created)
+        if second != self._second:
+            self._second_text = datetime.fromtimestamp(second, UTC).isoformat()[:-6]
+            self._second = second
+        return self._second_text
 
     def _coloured(self, line: str, level: int) -> str:
         return f"{_COLOURS.get(level, '')}{line}{_RESET}" if self._colour else line
@@ -115,7 +222,7 @@ def configure_logging(
     """
     target = stream if stream is not None else sys.stdout
     chosen = CategoryFilter(levels or {}, verbose=verbose)
-    handler = logging.StreamHandler(target)
+    handler = ConsoleHandler(target)
     handler.setFormatter(ConsoleFormatter(colour=target.isatty()))
     handler.addFilter(chosen)
     root = logging.getLogger()

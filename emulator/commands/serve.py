@@ -146,6 +146,9 @@ def stop_on_signal() -> asyncio.Event:
 
 
 def _on_signal(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    from emulator.console import write_at_once
+
+    write_at_once()
     stop.set()
     for number in STOP_SIGNALS:
         loop.remove_signal_handler(number)

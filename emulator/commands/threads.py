@@ -25,13 +25,16 @@ def leaving_threads() -> Generator[None]:
     except SystemExit as end:
         _leave(end)
         raise
+    finally:
+        sys.stdout.flush()  # lines that wait there come before the traceback of what ends the program
 
 
 def _leave(end: SystemExit) -> None:
-    others = [t for t in threading.enumerate() if t is not threading.main_thread()]
+    main = threading.main_thread()
+    others = [each for each in threading.enumerate() if each is not main and not each.daemon]
     for thread in others:
         thread.join(THREAD_END_S)
-    if any(thread.is_alive() and not thread.daemon for thread in others):
+    if any(thread.is_alive() for thread in others):
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
