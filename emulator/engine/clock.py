@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
-import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Protocol
 
@@ -12,6 +13,9 @@ from emulator.core.instant import Instant
 
 _UNIX_EPOCH_TICKS: Final = 621_355_968_000_000_000
 _NANOSECONDS_PER_TICK: Final = 100
+_IDS_AT_ONCE: Final = 256
+"""Each draw from the system is a call of its own, during which another thread may take the interpreter."""
+_VARIANTS: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
 class Clock(Protocol):
@@ -76,13 +80,30 @@ class SystemZone(tzinfo):
 class SystemIds:
     """Random identifiers."""
 
+    def __init__(self) -> None:
+        """Nothing is drawn yet."""
+        self._drawn: Iterator[str] = iter(())
+        self._process = 0
+
     def guid(self) -> str:
         """A random (version 4) GUID."""
-        return str(uuid.uuid4())
+        text = self.hex32()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def hex32(self) -> str:
         """A random GUID without dashes."""
-        return uuid.uuid4().hex
+        digits = next(self._drawn, None) if self._process == os.getpid() else None
+        if digits is None:
+            digits = self._draw()
+        return f"{digits[:12]}4{digits[13:16]}{_VARIANTS[digits[16]]}{digits[17:]}"
+
+    def _draw(self) -> str:
+        """Draw many, and take the first. Whoever was forked must not go on with its parent's."""
+        digits = os.urandom(16 * _IDS_AT_ONCE).hex()
+        drawn = iter([digits[at : at + 32] for at in range(0, len(digits), 32)])
+        first = next(drawn)
+        self._drawn, self._process = drawn, os.getpid()
+        return first
 
     def uniform(self, low: float, high: float) -> float:
         """A random number between low and high."""
