@@ -112,7 +112,7 @@ log = logging.getLogger("app")
 
 def output_of(program: str, code: int) -> list[str]:
     found = subprocess.run(
-        [sys.executable, "-c", SETUP + program],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", SETUP + program],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
