@@ -31,6 +31,8 @@ GATHER_S: Final = 0.02
 """For how long a line may wait for others, to be written together."""
 GATHER_CHARACTERS_MAX: Final = 4096
 """What waits is written when it would be longer: a pipe takes so much at once, and no line is torn in two."""
+_CATEGORIES_MAX: Final = 1000
+"""Whose levels are remembered."""
 _SYSTEM_LOGGERS: Final = ("emulator", "bindings", "azurite", "azure", "aiohttp", "asyncio")
 _SYSTEM_CATEGORIES: Final = ("host.", "worker.", "microsoft.azure.webjobs.")
 _INVOCATIONS: Final = frozenset({"function_executing", "function_executed", "function_user_error"})
@@ -192,6 +194,7 @@ class CategoryFilter(logging.Filter):
         self._system = (
             (logging.INFO if verbose else logging.WARNING) if default is None else default
         )
+        self._known: dict[str, int] = {}
 
     @property
     def lowest(self) -> int:
@@ -200,7 +203,13 @@ class CategoryFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is shown."""
-        return record.levelno >= self._threshold(category_of(record).lower())
+        category = category_of(record)
+        threshold = self._known.get(category)
+        if threshold is None:
+            if len(self._known) >= _CATEGORIES_MAX:
+                self._known.clear()
+            threshold = self._known[category] = self._threshold(category.lower())
+        return record.levelno >= threshold
 
     def _threshold(self, category: str) -> int:
         prefix = max((p for p in self._levels if category.startswith(p)), key=len, default=None)

@@ -22,18 +22,20 @@ _MAYBE_FLOAT: Final = re.compile(r"(?:^|[\[,:{ ])(?:-?\d+(?:\.|[eE])|-?Infinity|
 _TOKEN: Final = re.compile(
     r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|-?Infinity|NaN', re.DOTALL
 )
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_INDENTED: Final = json.JSONEncoder(ensure_ascii=False, indent=2)
 _PLAIN_DIGITS_MAX: Final = 15
 _SMALLEST_PLAIN_EXPONENT: Final = -5
 
 
 def compact(value: object) -> str:
     """Text of a value made of dict, list, str, int, float, bool and None."""
-    return _finish(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    return quote(value) if isinstance(value, str) else _finish(_COMPACT.encode(value))
 
 
 def indented(value: object) -> str:
     """The same with two blanks a level, a blank after each colon and a line feed after each member."""
-    return _finish(json.dumps(value, ensure_ascii=False, indent=2))
+    return _finish(_INDENTED.encode(value))
 
 
 def reserialise(text: str) -> str:

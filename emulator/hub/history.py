@@ -221,9 +221,9 @@ class HistoryTable:
         place: int,
         spilled: dict[tuple[int, str], str],
     ) -> dict[str, Value]:
-        columns: dict[str, Value] = dict(history_row.encode(event, execution))
-        for column in SPILLABLE_COLUMNS:
-            value = columns.get(column)
+        columns = history_row.encode(event, execution)
+        for column in [name for name in SPILLABLE_COLUMNS if name in columns]:
+            value = columns[column]
             if isinstance(value, str) and is_oversized(value):
                 kind = str(columns["EventType"])
                 unique = blob_tag(self._unique())
@@ -273,5 +273,8 @@ def _last(kinds: Sequence[object], kind: str) -> int:
 
 
 def _estimate(columns: Columns) -> int:
-    texts = (columns.get(column) for column in SPILLABLE_COLUMNS)
-    return ROW_BYTES_BASE + sum(2 * len(text) for text in texts if isinstance(text, str))
+    size = ROW_BYTES_BASE
+    for column in SPILLABLE_COLUMNS:
+        if column in columns and isinstance(value := columns[column], str):
+            size += 2 * len(value)
+    return size

@@ -7,7 +7,6 @@ azure-storage-provider.md 5.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import replace
 from typing import Final
 
 from emulator.core.ids import InstanceId
@@ -108,7 +107,7 @@ class InstanceTable:
         key = RowKey(partition=escape(instance), row="")
         written = await self._spill(key.partition, columns)
         kind = WriteKind.INSERT if etag is None else WriteKind.REPLACE
-        return await self._write_over(Write(kind=kind, key=key, columns=written), etag)
+        return await self._write_over(kind, key, written, etag)
 
     async def project(
         self, instance: InstanceId, columns: Mapping[str, Value], *, etag: str | None
@@ -121,14 +120,17 @@ class InstanceTable:
         key = RowKey(partition=escape(instance), row="")
         kind = WriteKind.INSERT if etag is None else WriteKind.MERGE
         try:
-            return await self._write_over(Write(kind=kind, key=key, columns=columns), etag)
+            return await self._write_over(kind, key, columns, etag)
         except NotFoundError:
             return None
 
-    async def _write_over(self, write: Write, etag: str | None) -> ETag | None:
+    async def _write_over(
+        self, kind: WriteKind, key: RowKey, columns: Mapping[str, Value], etag: str | None
+    ) -> ETag | None:
+        known = ETag(etag) if etag else ANY
         try:
             return await self._tables.write(
-                self.name, replace(write, etag=ETag(etag) if etag else ANY)
+                self.name, Write(kind=kind, key=key, columns=columns, etag=known)
             )
         except (ConflictError, EtagMismatchError):
             return None

@@ -114,12 +114,11 @@ def check_transaction(writes: Sequence[Write]) -> None:
         raise ValueError("a transaction stays in one partition")
     if len({write.key.row for write in writes}) != len(writes):
         raise ValueError("a transaction writes a row once")
-    size = sum(
-        2 * len(value)
-        for write in writes
-        for value in write.columns.values()
-        if isinstance(value, str)
-    )
+    size = 0
+    for write in writes:
+        for value in write.columns.values():
+            if isinstance(value, str):
+                size += 2 * len(value)
     if size > TRANSACTION_BYTES_MAX:
         raise PayloadTooLargeError("the transaction is larger than 4 MiB")
 

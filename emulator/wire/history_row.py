@@ -15,7 +15,7 @@ from emulator.core.instant import Instant
 from emulator.core.json_text import compact, loads
 from emulator.core.status import RuntimeStatus
 from emulator.errors import DecodeError
-from emulator.wire.event_table import BY_CLASS, BY_NAME, Kind, Member
+from emulator.wire.event_table import BY_CLASS, BY_NAME, SPECS, Kind, Member
 from emulator.wire.queue_message import build_event
 from emulator.wire.values import to_json
 
@@ -23,16 +23,19 @@ Value = str | bool | int | float | Instant | bytes
 Columns = Mapping[str, Value]
 
 _OBJECTS: Final = frozenset({Kind.TAGS, Kind.INSTANCE, Kind.PARENT, Kind.TRACE, Kind.FAILURE})
+_NULL: Final = "null"
 
 
 def encode(event: HistoryEvent, execution: ExecutionId) -> dict[str, Value]:
     """Columns of a row, keys apart."""
     spec = BY_CLASS[type(event)]
     columns: dict[str, Value] = {}
-    for member in (*spec.members, *spec.before):
-        value = _cell(getattr(event, member.attribute), member.kind)
-        if value is not None:
-            columns[member.name] = value
+    for name, attribute, kind in _CELLS[type(event)]:
+        value = getattr(event, attribute)
+        if kind is not None:
+            columns[name] = _cell(value, kind)
+        elif value is not None:
+            columns[name] = value
     columns["EventId"] = event.event_id
     columns["IsPlayed"] = event.is_played
     columns["_Timestamp"] = event.timestamp
@@ -41,12 +44,25 @@ def encode(event: HistoryEvent, execution: ExecutionId) -> dict[str, Value]:
     return columns
 
 
-def _cell(value: object, kind: Kind) -> Value | None:
-    if kind in _OBJECTS:
-        return compact(to_json(value, kind, typed=False))
+def _cell(value: object, kind: Kind) -> Value:
     if kind is Kind.STATUS:
         return str(cast(RuntimeStatus, value))
-    return cast("Value | None", value)
+    return _NULL if value is None else compact(to_json(value, kind, typed=False))
+
+
+_CELLS: Final = {
+    spec.cls: tuple(
+        (
+            member.name,
+            member.attribute,
+            member.kind if member.kind in _OBJECTS or member.kind is Kind.STATUS else None,
+        )
+        for member in (*spec.members, *spec.before)
+    )
+    for spec in SPECS
+}
+"""Of each class of events: the columns in their order, where their values come from, and how they are written if not
+as they are."""
 
 
 def decode(columns: Columns, where: str) -> HistoryEvent:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from emulator.core.events import HistoryEvent, OrchestrationInstance
-from emulator.core.json_text import compact, loads, quote_or_null
+from emulator.core.json_text import compact, loads, quote, quote_or_null
 from emulator.core.messages import TaskMessage
 from emulator.errors import DecodeError
-from emulator.wire.event_table import BY_CLASS, BY_TYPE_NAME, EventSpec, Kind, Member
+from emulator.wire.event_table import BY_TYPE_NAME, SPECS, EventSpec, Kind, Member
 from emulator.wire.values import (
     DICTIONARY_TYPE,
     Json,
@@ -99,15 +99,15 @@ def _encode_task_message(message: TaskMessage) -> str:
 
 def encode_event(event: HistoryEvent) -> str:
     """Text of an event with `$type`."""
-    spec = BY_CLASS[type(event)]
-    parts = [f'{{"$type":"{spec.type_name}"']
-    parts.extend(_member_text(event, member) for member in spec.before)
-    parts.append(f'"EventType":{spec.number}')
-    parts.extend(_member_text(event, member) for member in spec.members)
-    parts.append(
+    head, before, number, members = _TEXTS[type(event)]
+    parts = [
+        head,
+        *[_member_text(event, member) for member in before],
+        number,
+        *[_member_text(event, member) for member in members],
         f'"EventId":{event.event_id},"IsPlayed":{"true" if event.is_played else "false"},'
-        f'"Timestamp":"{event.timestamp.text()}"}}'
-    )
+        f'"Timestamp":"{event.timestamp.text()}"}}',
+    ]
     return ",".join(parts)
 
 
@@ -116,8 +116,20 @@ def _member_text(event: HistoryEvent, member: Member) -> str:
     if value is None:
         return f'"{member.name}":null'
     if member.kind is Kind.TEXT:
-        return f'"{member.name}":{quote_or_null(cast(str, value))}'
+        return f'"{member.name}":{quote(cast(str, value))}'
     return f'"{member.name}":{compact(to_json(value, member.kind, typed=True))}'
+
+
+_TEXTS: Final = {
+    spec.cls: (
+        f'{{"$type":"{spec.type_name}"',
+        spec.before,
+        f'"EventType":{spec.number}',
+        spec.members,
+    )
+    for spec in SPECS
+}
+"""Of each class of events: its type, members that stand before the number of its kind, that number, and the rest."""
 
 
 def _instance_text(instance: OrchestrationInstance) -> str:
