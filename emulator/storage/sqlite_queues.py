@@ -17,6 +17,11 @@ _VISIBLE: Final = (
     "SELECT number, id, text, inserted, count, receipt FROM messages "
     "WHERE queue = ? AND visible <= ? ORDER BY number LIMIT ?"
 )
+_PUT: Final = (
+    "INSERT INTO messages (id, text, inserted, visible, queue, count, receipt) "
+    "SELECT ?, ?, ?, ?, name, 0, 0 FROM queues WHERE name = ?"
+)
+_DELETE: Final = "DELETE FROM messages WHERE id = ? AND queue = ? AND CAST(receipt AS TEXT) = ?"
 
 
 class SqliteQueues:
@@ -62,12 +67,9 @@ class SqliteQueues:
         message_id = self._ids.guid()
 
         def run(db: sqlite3.Connection) -> MessageHandle:
-            _require_queue(db, queue)
-            db.execute(
-                "INSERT INTO messages (queue, id, text, inserted, visible, count, receipt) "
-                "VALUES (?, ?, ?, ?, ?, 0, 0)",
-                (queue, message_id, text, int(now), int(visible)),
-            )
+            done = db.execute(_PUT, (message_id, text, int(now), int(visible), queue))
+            if not done.rowcount:
+                raise _no_queue(queue)
             return MessageHandle(message_id=message_id, pop_receipt="0", next_visible_at=visible)
 
         return await self._file.run(run)
@@ -142,8 +144,8 @@ class SqliteQueues:
         """See QueuePort."""
 
         def run(db: sqlite3.Connection) -> None:
-            _require_message(db, queue, message_id, pop_receipt)
-            db.execute("DELETE FROM messages WHERE id = ?", (message_id,))
+            if not db.execute(_DELETE, (message_id, queue, pop_receipt)).rowcount:
+                _require_message(db, queue, message_id, pop_receipt)
 
         await self._file.run(run)
 
@@ -160,7 +162,11 @@ class SqliteQueues:
 
 def _require_queue(db: sqlite3.Connection, queue: str) -> None:
     if db.execute("SELECT 1 FROM queues WHERE name = ?", (queue,)).fetchone() is None:
-        raise NotFoundError(f"there is no queue {queue!r}")
+        raise _no_queue(queue)
+
+
+def _no_queue(queue: str) -> NotFoundError:
+    return NotFoundError(f"there is no queue {queue!r}")
 
 
 def _require_message(db: sqlite3.Connection, queue: str, message_id: str, pop_receipt: str) -> None:

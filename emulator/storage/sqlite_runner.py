@@ -19,7 +19,13 @@ class Runner(Protocol):
 
 def next_tag(connection: sqlite3.Connection) -> int:
     """A number that no row, blob or receipt of this file has had."""
+    return next_tags(connection, 1)[0]
+
+
+def next_tags(connection: sqlite3.Connection, count: int) -> range:
+    """So many of them."""
     found = connection.execute(
-        "UPDATE counters SET value = value + 1 WHERE name = 'tag' RETURNING value"
+        "UPDATE counters SET value = value + ? WHERE name = 'tag' RETURNING value", (count,)
     ).fetchone()
-    return int(found[0])
+    last = int(found[0])
+    return range(last + 1 - count, last + 1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from emulator.core.instant import Instant
@@ -33,10 +34,15 @@ from emulator.storage.rules import (
     reraise_at,
 )
 from emulator.storage.sources import Clock
-from emulator.storage.sqlite_runner import Runner, next_tag
+from emulator.storage.sqlite_runner import Runner, next_tags
 
 _SELECT: Final = "SELECT pk, rk, etag, stamp, columns FROM rows WHERE tbl = ?"
 _ORDER: Final = " ORDER BY pk, rk"
+_REPLACE: Final = (
+    "INSERT INTO rows (tbl, pk, rk, etag, stamp, columns) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (tbl, pk, rk) "
+    "DO UPDATE SET etag = excluded.etag, stamp = excluded.stamp, columns = excluded.columns"
+)
+"""A row that is there keeps its number."""
 _MERGES: Final = frozenset({WriteKind.MERGE, WriteKind.UPSERT_MERGE})
 """Only these need to know the columns that are there."""
 
@@ -125,7 +131,8 @@ class SqliteTables:
         now = self._clock.now()
 
         def run(db: sqlite3.Connection) -> ETag | None:
-            return _prepare(db, _table(db, table), write, now)()
+            number = _table(db, table)
+            return _carry_out(db, number, (_check(db, number, write),), now)[0]
 
         return await self._file.run(run)
 
@@ -136,13 +143,13 @@ class SqliteTables:
 
         def run(db: sqlite3.Connection) -> tuple[ETag | None, ...]:
             number = _table(db, table)
-            prepared: list[Callable[[], ETag | None]] = []
+            checked: list[_Checked] = []
             for index, write in enumerate(writes):
                 try:
-                    prepared.append(_prepare(db, number, write, now))
+                    checked.append(_check(db, number, write))
                 except EmulatorError as error:
                     reraise_at(error, index)
-            return tuple(execute() for execute in prepared)
+            return _carry_out(db, number, checked, now)
 
         return await self._file.run(run)
 
@@ -181,39 +188,51 @@ def _scan(
     return iter(db.execute(text + _ORDER, parameters))
 
 
-def _prepare(
-    db: sqlite3.Connection, number: int, write: Write, now: Instant
-) -> Callable[[], ETag | None]:
-    """Check a write; what is returned carries it out."""
-    key = (number, write.key.partition, write.key.row)
-    found = db.execute(
-        "SELECT number, etag, columns FROM rows WHERE tbl = ? AND pk = ? AND rk = ?", key
-    ).fetchone()
-    existing = None
-    if found is not None:
-        kept = _decode(found[2]) if write.kind in _MERGES else {}
-        existing = Stored(_etag(found[1]), kept)
-    columns = apply_write(write, existing)
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A write that may be carried out: the row's columns after it, None if it is deleted; its number, if it exists."""
 
-    def execute() -> ETag | None:
-        if columns is None:
-            db.execute("DELETE FROM rows WHERE tbl = ? AND pk = ? AND rk = ?", key)
-            return None
-        tag = next_tag(db)
-        text = _encode(columns)
-        if found is None:
-            db.execute(
-                "INSERT INTO rows (tbl, pk, rk, etag, stamp, columns) VALUES (?, ?, ?, ?, ?, ?)",
-                (*key, tag, int(now), text),
-            )
+    write: Write
+    columns: Columns | None
+    row: int | None = None
+
+
+def _check(db: sqlite3.Connection, number: int, write: Write) -> _Checked:
+    if write.kind is WriteKind.UPSERT_REPLACE:  # whatever is there
+        return _Checked(write, apply_write(write, None))
+    found = db.execute(
+        "SELECT number, etag, columns FROM rows WHERE tbl = ? AND pk = ? AND rk = ?",
+        (number, write.key.partition, write.key.row),
+    ).fetchone()
+    if found is None:
+        return _Checked(write, apply_write(write, None))
+    kept = _decode(found[2]) if write.kind in _MERGES else {}
+    return _Checked(write, apply_write(write, Stored(_etag(found[1]), kept)), found[0])
+
+
+def _carry_out(
+    db: sqlite3.Connection, number: int, checked: Sequence[_Checked], now: Instant
+) -> tuple[ETag | None, ...]:
+    """Rows that are replaced whatever is there go to the file in one call."""
+    replaced: list[tuple[int, str, str, int, int, str]] = []
+    tags: list[ETag | None] = []
+    new_tags = iter(next_tags(db, sum(each.columns is not None for each in checked)))
+    for each in checked:
+        if each.columns is None:
+            db.execute("DELETE FROM rows WHERE number = ?", (each.row,))
+            tags.append(None)
+            continue
+        tag, text, key = next(new_tags), _encode(each.columns), each.write.key
+        tags.append(_etag(tag))
+        if each.row is None:
+            replaced.append((number, key.partition, key.row, tag, int(now), text))
         else:
             db.execute(
                 "UPDATE rows SET etag = ?, stamp = ?, columns = ? WHERE number = ?",
-                (tag, int(now), text, found[0]),
+                (tag, int(now), text, each.row),
             )
-        return _etag(tag)
-
-    return execute
+    db.executemany(_REPLACE, replaced)
+    return tuple(tags)
 
 
 def _etag(tag: int) -> ETag:
