@@ -87,20 +87,17 @@ class SystemIds:
 
     def guid(self) -> str:
         """A random (version 4) GUID."""
-        text = self.hex32()
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        found = next(self._drawn, None) if self._process == os.getpid() else None
+        return found if found is not None else self._draw()
 
     def hex32(self) -> str:
         """A random GUID without dashes."""
-        digits = next(self._drawn, None) if self._process == os.getpid() else None
-        if digits is None:
-            digits = self._draw()
-        return f"{digits[:12]}4{digits[13:16]}{_VARIANTS[digits[16]]}{digits[17:]}"
+        return self.guid().replace("-", "")
 
     def _draw(self) -> str:
         """Draw many, and take the first. Whoever was forked must not go on with its parent's."""
         digits = os.urandom(16 * _IDS_AT_ONCE).hex()
-        drawn = iter([digits[at : at + 32] for at in range(0, len(digits), 32)])
+        drawn = iter([_guid(digits[at : at + 32]) for at in range(0, len(digits), 32)])
         first = next(drawn)
         self._drawn, self._process = drawn, os.getpid()
         return first
@@ -108,3 +105,9 @@ class SystemIds:
     def uniform(self, low: float, high: float) -> float:
         """A random number between low and high."""
         return low + (high - low) * secrets.randbelow(1 << 30) / (1 << 30)
+
+
+def _guid(digits: str) -> str:
+    """A GUID of version 4 of 32 random hex digits."""
+    variant = _VARIANTS[digits[16]]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

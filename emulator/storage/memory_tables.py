@@ -5,7 +5,6 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from emulator.core.instant import Instant
 from emulator.errors import EmulatorError, NotFoundError
@@ -21,7 +20,6 @@ from emulator.storage.ports import (
     Write,
 )
 from emulator.storage.rules import (
-    Stored,
     apply_write,
     check_transaction,
     continuation_key,
@@ -31,11 +29,15 @@ from emulator.storage.rules import (
 from emulator.storage.sources import Clock
 
 
-@dataclass(frozen=True, slots=True)
 class _Cell:
-    etag: ETag
-    timestamp: Instant
-    columns: Columns
+    """A row as it is stored; never changed."""
+
+    __slots__ = ("columns", "etag", "timestamp")
+
+    def __init__(self, etag: ETag, timestamp: Instant, columns: Columns) -> None:
+        self.etag = etag
+        self.timestamp = timestamp
+        self.columns = columns
 
 
 class _Partition:
@@ -171,9 +173,7 @@ class MemoryTables:
         return tuple(cell.etag if cell is not None else None for cell in cells)
 
     def _after(self, table: _Table, write: Write) -> _Cell | None:
-        cell = table.cell(write.key)
-        existing = Stored(cell.etag, cell.columns) if cell is not None else None
-        columns = apply_write(write, existing)
+        columns = apply_write(write, table.cell(write.key))
         if columns is None:
             return None
         return _Cell(ETag(f'W/"{next(self._tags)}"'), self._clock.now(), columns)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final, NoReturn, assert_never
+from typing import Final, NoReturn, Protocol, assert_never
 
 from emulator.core.instant import Instant
 from emulator.errors import (
@@ -37,12 +37,18 @@ ROW_BYTES_MAX: Final = 1024 * 1024
 TRANSACTION_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Protocol):
     """A row as an adapter holds it."""
 
-    etag: ETag
-    columns: Columns
+    @property
+    def etag(self) -> ETag:
+        """Its tag."""
+        ...
+
+    @property
+    def columns(self) -> Columns:
+        """Its columns, as far as the write needs them."""
+        ...
 
 
 def apply_write(write: Write, existing: Stored | None) -> dict[str, Value] | None:

@@ -26,7 +26,6 @@ from emulator.storage.ports import (
     WriteKind,
 )
 from emulator.storage.rules import (
-    Stored,
     apply_write,
     check_transaction,
     continuation_key,
@@ -189,6 +188,12 @@ def _scan(
 
 
 @dataclass(frozen=True, slots=True)
+class _Stored:
+    etag: ETag
+    columns: Columns
+
+
+@dataclass(frozen=True, slots=True)
 class _Checked:
     """A write that may be carried out: the row's columns after it, None if it is deleted; its number, if it exists."""
 
@@ -207,7 +212,7 @@ def _check(db: sqlite3.Connection, number: int, write: Write) -> _Checked:
     if found is None:
         return _Checked(write, apply_write(write, None))
     kept = _decode(found[2]) if write.kind in _MERGES else {}
-    return _Checked(write, apply_write(write, Stored(_etag(found[1]), kept)), found[0])
+    return _Checked(write, apply_write(write, _Stored(_etag(found[1]), kept)), found[0])
 
 
 def _carry_out(
