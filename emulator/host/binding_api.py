@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Protocol
 
 from emulator.core.instant import Instant
@@ -62,7 +63,7 @@ class TriggerKind(StrEnum):
     BLOB = "blobtrigger"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class BindingSpec:
     """One binding as it is declared. `properties` holds every member, names in lower case."""
 
@@ -76,12 +77,12 @@ class BindingSpec:
         value = self.properties.get(name.lower())
         return None if value is None else str(value)
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """The binding type in lower case, under which it is looked up."""
         return self.type.lower()
 
-    @property
+    @cached_property
     def is_trigger(self) -> bool:
         """Whether it starts the function."""
         return self.kind.endswith("trigger")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,9 +27,9 @@ class FunctionInvoker(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FunctionSpec:
-    """A function as it is declared, before its code is looked at."""
+    """A function as it is declared, before its code is looked at. What every call asks for is found once."""
 
     name: str
     bindings: tuple[BindingSpec, ...]
@@ -37,17 +38,17 @@ class FunctionSpec:
     directory: Path
     retry: Mapping[str, str] | None = None
 
-    @property
+    @cached_property
     def trigger(self) -> BindingSpec:
         """The one binding that starts it."""
         return next(binding for binding in self.bindings if binding.is_trigger)
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[BindingSpec, ...]:
         """What it may set or return."""
         return tuple(b for b in self.bindings if b.direction is Direction.OUT)
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[BindingSpec, ...]:
         """What it is given beside the trigger."""
         return tuple(b for b in self.bindings if b.direction is Direction.IN and not b.is_trigger)
