@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from types import GeneratorType
+from functools import cache
+from types import GeneratorType, SimpleNamespace
 from typing import Any, cast, overload
 
 from bindings.oop_schema import ContextSettings, context_members, json_or_none, read_action
@@ -77,11 +78,27 @@ class Histories(Sequence[Any]):
 
 def sdk_event(row: HistoryEvent) -> Any:  # noqa: ANN401 - an event of the SDK
     """A row as the SDK has it."""
-    from azure.durable_functions.models.history.HistoryEvent import HistoryEvent as SdkEvent
-
     members = cast("dict[str, Any]", to_members(row))
     members["Timestamp"] = timestamp(row.timestamp)
-    return SdkEvent(**members)
+    return _sdk().HistoryEvent(**members)
+
+
+@cache
+def _sdk() -> SimpleNamespace:
+    """What is used of the SDK, which only a host that runs an app needs to load."""
+    from azure.durable_functions.models.DurableOrchestrationContext import (
+        DurableOrchestrationContext,
+    )
+    from azure.durable_functions.models.history.HistoryEvent import HistoryEvent
+    from azure.durable_functions.models.TaskOrchestrationExecutor import TaskOrchestrationExecutor
+    from azure.durable_functions.models.utils.df_serialization import df_dumps
+
+    return SimpleNamespace(
+        DurableOrchestrationContext=DurableOrchestrationContext,
+        TaskOrchestrationExecutor=TaskOrchestrationExecutor,
+        HistoryEvent=HistoryEvent,
+        df_dumps=df_dumps,
+    )
 
 
 class SdkRun:
@@ -95,13 +112,7 @@ class SdkRun:
         settings: ContextSettings,
     ) -> None:
         """Call the user's function; nothing is fed yet."""
-        from azure.durable_functions.models.DurableOrchestrationContext import (
-            DurableOrchestrationContext,
-        )
-        from azure.durable_functions.models.TaskOrchestrationExecutor import (
-            TaskOrchestrationExecutor,
-        )
-
+        sdk = _sdk()
         self._position = 0
         self._emitted = 0
         self._leaves = 0
@@ -109,10 +120,10 @@ class SdkRun:
         first_new = _last_start(feed)
         self._first_new = first_new
         members = context_members(feed[: _opening(feed)], settings)
-        self._context: Any = DurableOrchestrationContext(**cast(dict[str, Any], members))
+        self._context: Any = sdk.DurableOrchestrationContext(**cast(dict[str, Any], members))
         self._context._input_expected_type = getattr(handle, "_df_input_type", None)
         self._histories = self._context._histories = Histories()
-        self._executor: Any = TaskOrchestrationExecutor()
+        self._executor: Any = sdk.TaskOrchestrationExecutor()
         self._executor.context = self._context
         self._executor.current_task.is_played = bool(members["isReplaying"]) or first_new > 0
         self._generator = generator_function(self._context)
@@ -168,10 +179,8 @@ class SdkRun:
     @property
     def custom_status(self) -> str | None:
         """As the SDK sends it: only if it is truthy, through its own serializer."""
-        from azure.durable_functions.models.utils.df_serialization import df_dumps
-
         status: object = self._context.custom_status
-        return compact_json(df_dumps(status)) if status else None
+        return compact_json(_sdk().df_dumps(status)) if status else None
 
     def _where(self) -> str | None:
         """The line of the user's code that is waiting now, in the innermost generator."""

@@ -7,6 +7,7 @@ names are wrapped in the SDK's own modules: the objects that come out are the sa
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
@@ -44,7 +45,7 @@ def install() -> None:
 
 def timestamp(instant: Instant) -> object:
     """A row's time as the SDK's event takes it: an object if it is taken ready-made, else text."""
-    module = importlib.import_module(_EVENT_MODULE)
+    module = sys.modules.get(_EVENT_MODULE)
     if isinstance(getattr(module, "dt_parse", None), _FastParse):
         return instant.to_datetime()
     return instant.text()

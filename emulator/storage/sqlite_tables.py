@@ -44,6 +44,8 @@ _REPLACE: Final = (
 """A row that is there keeps its number."""
 _MERGES: Final = frozenset({WriteKind.MERGE, WriteKind.UPSERT_MERGE})
 """Only these need to know the columns that are there."""
+_PLAIN: Final = frozenset({str, bool, int, float})
+"""What JSON has; not the classes derived from them."""
 
 
 class SqliteTables:
@@ -259,7 +261,10 @@ def _row(found: tuple[Any, ...], select: Sequence[str] | None) -> Row:
 
 def _encode(columns: Columns) -> str:
     """Columns as JSON; types that JSON does not have are one-member objects."""
-    plain = {name: _encode_value(value) for name, value in columns.items()}
+    plain = {
+        name: value if type(value) in _PLAIN else _encode_value(value)
+        for name, value in columns.items()
+    }
     return _to_json(plain)
 
 
