@@ -65,6 +65,18 @@ def get_logger(name: str) -> logging.Logger:
     return logging.getLogger(name if name.startswith(ROOT) else f"{ROOT}.{name}")
 
 
+def tell(logger: logging.Logger, text: str, *values: object, extra: dict[str, object]) -> None:
+    """Log at INFO without looking for the line of code that asked for it.
+
+    That takes a third of the time of a line, and there are two for each call of user code.
+    """
+    if logger.isEnabledFor(logging.INFO):
+        record = logger.makeRecord(
+            logger.name, logging.INFO, __file__, 0, text, values, None, extra=extra
+        )
+        logger.handle(record)
+
+
 def fields(event: str, **values: object) -> dict[str, object]:
     """The `extra` of a log call: the event's name and its fields.
 

@@ -32,7 +32,7 @@ from emulator.host.context import Context, Out, RetryContext, RetryException
 from emulator.host.function_app import LoadedFunction
 from emulator.host.retry_policy import RetryPolicy
 from emulator.host.threads import Threads
-from emulator.log import fields, get_logger
+from emulator.log import fields, get_logger, tell
 
 _log = get_logger(__name__)
 _OURS: Final = frozenset(str(Path(file).resolve()) for file in (__file__, threads.__file__))
@@ -125,7 +125,8 @@ class Invoker:
     ) -> InvocationResult:
         invocation_id = self._ids.guid()
         started = self._clock.monotonic()
-        _log.info(
+        tell(
+            _log,
             "Executing 'Functions.%s' (Reason='%s', Id=%s)",
             function.name,
             reason,
@@ -137,7 +138,8 @@ class Invoker:
         except (UserFunctionError, FunctionTimeoutError) as error:
             self._log_failure(function, invocation_id, started, error)
             raise
-        _log.info(
+        tell(
+            _log,
             "Executed 'Functions.%s' (Succeeded, Id=%s, Duration=%dms)",
             function.name,
             invocation_id,

@@ -154,7 +154,7 @@ class MemoryTables:
     async def write(self, table: str, write: Write) -> ETag | None:
         """See TablePort."""
         found = self._table(table)
-        cell = self._after(found, write)
+        cell = self._after(found, write, self._clock.now())
         found.set(write.key, cell)
         return cell.etag if cell is not None else None
 
@@ -162,21 +162,22 @@ class MemoryTables:
         """See TablePort."""
         found = self._table(table)
         check_transaction(writes)
+        now = self._clock.now()
         cells: list[_Cell | None] = []
         for index, write in enumerate(writes):
             try:
-                cells.append(self._after(found, write))
+                cells.append(self._after(found, write, now))
             except EmulatorError as error:
                 reraise_at(error, index)
         for write, cell in zip(writes, cells, strict=True):
             found.set(write.key, cell)
         return tuple(cell.etag if cell is not None else None for cell in cells)
 
-    def _after(self, table: _Table, write: Write) -> _Cell | None:
+    def _after(self, table: _Table, write: Write, now: Instant) -> _Cell | None:
         columns = apply_write(write, table.cell(write.key))
         if columns is None:
             return None
-        return _Cell(ETag(f'W/"{next(self._tags)}"'), self._clock.now(), columns)
+        return _Cell(ETag(f'W/"{next(self._tags)}"'), now, columns)
 
     def _table(self, name: str) -> _Table:
         found = self._tables.get(name.lower())
