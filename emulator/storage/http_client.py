@@ -1,7 +1,7 @@
 """A client of one HTTP/1.1 server: kept connections, one request on each at a time, whole answers in memory.
 
 httptools parses; what is here is a pool. aiohttp's client, which does far more, takes about twice the processor time
-for such a call (docs/decisions/0003-storage-calls.md). Like the session that it replaced, this one follows no
+for such a call (docs/decisions/0004-storage-calls.md). Like the session that it replaced, this one follows no
 redirects, asks for no compression, keeps no cookies and uses no proxy; over TLS it trusts what Python trusts.
 """
 

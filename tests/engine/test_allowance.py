@@ -56,7 +56,7 @@ def test_all_payloads_of_an_event_count_and_nothing_else() -> None:
 async def test_what_was_received_beyond_the_room_is_visible_again_at_once() -> None:
     clock, ids = ManualClock(), CountedIds()
     hub = TaskHub(MemoryStorage(clock, ids), HubSettings(partition_count=1), ids.hex32)
-    await hub.ensure()
+    await hub.ensure(clock.now())
     courier = Courier(hub, clock, ids)
     target = OrchestrationInstance(instance_id=InstanceId("one"), execution_id=None)
     for number in range(5):

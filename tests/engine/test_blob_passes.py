@@ -229,7 +229,7 @@ def test_a_queue_whose_intent_is_stolen_is_given_up_when_its_work_has_ended() ->
         await it.until({0, 1})
         it.loop(1).sessions.get(InstanceId("i")).busy = True
         stolen = await it.take(it.other.intents, 1)
-        assert await it.until_true(lambda: not it.loop(1).accepts(), "it drains") < it.now + 1
+        assert await it.until_true(lambda: it.loop(1).is_stopping, "it drains") < it.now + 1
         assert it.now <= PASS_S + SLACK_S
         keeping = it.now + LEASE_S + RENEW_S
         while it.now < keeping:

@@ -12,6 +12,7 @@ import pytest
 
 from emulator.core.ids import InstanceId
 from emulator.core.instance import InstancePage
+from emulator.core.instant import Instant
 from emulator.errors import TransientStorageError
 from emulator.hub.instances import InstanceTable
 from emulator.hub.task_hub import TaskHub
@@ -238,7 +239,7 @@ async def test_what_was_not_taken_is_answered_as_today(
 async def more_than_a_page(host: HostHere) -> list[str]:
     """Rows of more instances than the store gives at once; their ids."""
     hub = TaskHub(host.host.storage, host.host.settings.hub, lambda: "0" * 32)
-    await hub.ensure()
+    await hub.ensure(Instant(0))
     names = [f"i{number:05}" for number in range(PAGE_ROWS_MAX + 2)]
     for name in names:
         await hub.instances.project(InstanceId(name), ROW, etag=None)

@@ -9,9 +9,9 @@ from tests.support.clocks import CountedIds, ManualClock
 
 
 async def test_whoever_deletes_a_hub_is_told_how_far_it_is() -> None:
-    ids = CountedIds()
-    hub = TaskHub(MemoryStorage(ManualClock(), ids), HubSettings(partition_count=3), ids.hex32)
-    await hub.ensure()
+    clock, ids = ManualClock(), CountedIds()
+    hub = TaskHub(MemoryStorage(clock, ids), HubSettings(partition_count=3), ids.hex32)
+    await hub.ensure(clock.now())
     told: list[int] = []
     await hub.delete(told.append)
     queues, tables, containers = 3 + 1, 3, 3
