@@ -14,6 +14,7 @@ from io import StringIO
 import pytest
 
 from emulator.console import GATHER_CHARACTERS_MAX, ConsoleHandler, configure_logging
+from emulator.log import fields, tell
 
 LIMIT_S = 30
 
@@ -89,6 +90,19 @@ def test_every_line_of_a_message_has_its_time(stream: Counted, text: str):
     logging.getLogger("app").info("%s", text)
     lines = [re.sub(r"^\[[^\]]+\] ", "", line, count=1) for line in stream.getvalue().split("\n")]
     assert lines == [*(text.splitlines() or [""]), ""]
+
+
+def test_a_line_that_does_not_look_for_its_place_is_shown_as_any_other(stream: Counted):
+    logger = logging.getLogger("emulator.host.invoker")
+    extra = fields("function_executing", function="f")
+    tell(logger, "Executing '%s'", "f", extra=extra)
+    logger.info("Executing '%s'", "f", extra=extra)
+    tell(logging.getLogger("emulator.engine"), "not shown", extra=fields("host_started"))
+    logger.setLevel(logging.WARNING)
+    tell(logger, "not shown", extra=extra)
+    logger.setLevel(logging.NOTSET)
+    lines = [line.split("] ")[1] for line in stream.getvalue().splitlines()]
+    assert lines == ["Executing 'f'"] * 2
 
 
 def test_a_terminal_flushes_by_itself():
