@@ -46,6 +46,7 @@ from emulator.errors import (
     NotFoundError,
     PayloadTooLargeError,
     StorageError,
+    TransientStorageError,
 )
 from emulator.hub.message_queue import CLIENT_SENDER
 from emulator.hub.purge import purge_instance, purge_instances
@@ -228,10 +229,19 @@ class HubClient:
                 # Large payloads are not read at every look, but once, when there is something to tell.
                 is_told = ended.is_set()
                 ended.clear()
-                record = await self._look(instance, payloads=is_told)
-                remaining = deadline - self._clock.monotonic()
-                if (record is not None and record.status in TERMINAL) or remaining <= 0:
-                    return record if is_told or record is None else await self._look(instance)
+                try:
+                    record = await self._look(instance, payloads=is_told)
+                    is_late = self._clock.monotonic() >= deadline
+                    if is_late or (record is not None and record.status in TERMINAL):
+                        return record if is_told or record is None else await self._look(instance)
+                except TransientStorageError:
+                    remaining = deadline - self._clock.monotonic()
+                    if remaining <= 0:
+                        raise
+                    await asyncio.sleep(min(max(interval.total_seconds(), 0.001), remaining))
+                    if is_told:
+                        ended.set()
+                    continue
                 await self._until_worth_a_look(instance, ended, interval, deadline)
 
     async def _until_worth_a_look(

@@ -241,6 +241,9 @@ class OrchestrationClient(Protocol):
 
         Args:
             is_new: it was started just now: the first look is when it is told to have ended, or an interval later.
+
+        Raises:
+            TransientStorageError: the time is up, and the store does not answer. Until then it is asked again.
         """
         ...
 
