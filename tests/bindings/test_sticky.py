@@ -90,7 +90,7 @@ def test_of_many_orchestrators_only_so_many_live_on() -> None:
     from emulator.core.ids import InstanceId
     from emulator.engine.session import Loaded, SessionCache
 
-    cache = SessionCache(2)
+    cache = SessionCache(2, bytes_max=2**20)
     closed: list[str] = []
 
     class Runner:
