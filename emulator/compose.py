@@ -362,7 +362,7 @@ def _parts(
         services,
         ids=ids,
         clock=clock,
-        thread_count=settings.app.thread_count,
+        threads=settings.app.thread_count,
         time_limit=settings.app.function_timeout,
     )
     stack.callback(invoker.close)

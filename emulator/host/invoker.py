@@ -9,13 +9,12 @@ import asyncio
 import contextvars
 import traceback
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from emulator.core.backoff import JITTER_HIGH, JITTER_LOW
-from emulator.host import threads
 from emulator.host.binding_api import (
     BindingRegistry,
     ByHand,
@@ -31,11 +30,10 @@ from emulator.host.binding_api import (
 from emulator.host.context import Context, Out, RetryContext, RetryException
 from emulator.host.function_app import LoadedFunction
 from emulator.host.retry_policy import RetryPolicy
-from emulator.host.threads import Threads
 from emulator.log import fields, get_logger, tell
 
 _log = get_logger(__name__)
-_OURS: Final = frozenset(str(Path(file).resolve()) for file in (__file__, threads.__file__))
+_HERE: Final = str(Path(__file__).resolve())
 current_function: contextvars.ContextVar[str] = contextvars.ContextVar("function", default="")
 """Name of the function that user code runs in now, for the log."""
 
@@ -65,22 +63,22 @@ class Invoker:
         *,
         ids: _Ids,
         clock: _Clock,
-        thread_count: int,
+        threads: int,
         time_limit: timedelta | None,
     ) -> None:
-        """Run functions that are no coroutines in a pool of `thread_count` threads."""
+        """Start a pool of `threads` threads for functions that are no coroutines."""
         self._registry = registry
         self._services = services
         self._ids = ids
         self._clock = clock
         self._time_limit = time_limit
-        self._threads = Threads(thread_count)
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="function")
         self._sources: dict[str, dict[str, InputSource]] = {}
         self._sinks: dict[str, dict[str, OutputSink | None]] = {}
 
     def close(self) -> None:
         """Take no more calls; threads that still run user code are not waited for."""
-        self._threads.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def invoke(
         self, function: LoadedFunction, trigger_value: object, *, reason: str = "(null)"
@@ -218,10 +216,7 @@ class Invoker:
     async def _call_in_thread(self, call: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever user code returns
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        executor = cast(
-            Executor, self._threads
-        )  # its futures are the loop's own, which the loop leaves as they are
-        return await loop.run_in_executor(executor, lambda: context.run(call, **arguments))
+        return await loop.run_in_executor(self._pool, lambda: context.run(call, **arguments))
 
     async def _send_outputs(
         self, function: LoadedFunction, values: Mapping[str, Any], invocation: Invocation
@@ -294,7 +289,11 @@ def _check_return(function: LoadedFunction, value: object) -> None:
 def user_error(error: BaseException) -> UserFunctionError:
     """What user code raised, with the frames of the user's code only."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename not in _OURS]
+    own = [
+        frame
+        for frame in frames
+        if frame.filename != _HERE and "concurrent/futures" not in frame.filename
+    ]
     return UserFunctionError(
         f"{type(error).__name__}: {error}", "".join(traceback.format_list(own))
     )

@@ -100,7 +100,7 @@ def invoked(flaky: Flaky, declared: dict[str, str] | None) -> InvocationResult:
             retry=read_policy(declared, "here"),
         )
         given = services(MemoryStorage(clock, ids))
-        invoker = Invoker(Registry(), given, ids=ids, clock=clock, thread_count=1, time_limit=None)
+        invoker = Invoker(Registry(), given, ids=ids, clock=clock, threads=1, time_limit=None)
         try:
             return await invoker.invoke(work, "x")
         finally:
