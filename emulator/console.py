@@ -30,7 +30,7 @@ _RESET: Final = "\x1b[0m"
 GATHER_S: Final = 0.02
 """For how long a line may wait for others, to be written together."""
 GATHER_CHARACTERS_MAX: Final = 4096
-"""What waits is written when it would be longer: a pipe takes so much at once, and no line is torn in two."""
+"""What waits is written when it would be longer: a pipe takes about so much at once, and few lines are torn."""
 _CATEGORIES_MAX: Final = 1000
 """Whose levels are remembered."""
 _SYSTEM_LOGGERS: Final = ("emulator", "bindings", "azurite", "azure", "aiohttp", "asyncio")

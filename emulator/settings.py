@@ -115,8 +115,9 @@ class HubSettings:
     """Time-out of messages that are put and handed on in memory; renewed while they are held. Ours: after a crash
     the message waits this long instead of the five minutes of a dequeued one."""
     payload_bytes_max: int = 256 * MIB
-    """Payloads that are held in memory: a quarter each for bodies of HTTP requests, messages of instances, histories of
-    instances that wait, and activity requests. Ours: the real provider bounds only how many messages are held."""
+    """Payloads that are held in memory: a quarter each for bodies of HTTP requests (to the local listener, another
+    quarter), messages of instances, histories of instances that wait, and activity requests; what runs comes on top.
+    Ours: the real provider bounds only how many messages are held."""
     max_queue_polling_interval: timedelta = timedelta(seconds=30)
     fetch_large_messages: bool = True
     store_inputs_in_history: bool = False

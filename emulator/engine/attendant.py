@@ -219,6 +219,8 @@ class Attendant:
             if tag is not None:
                 loaded.found_row(tag)
                 loaded.spilled = None
+                if loaded.execution.state.is_terminal:
+                    self.tell_end(session)
 
     async def _reconcile(
         self,
@@ -323,7 +325,11 @@ class Attendant:
         loaded.custom_status = checkpoint.custom_status
         session.settled.extend(accepted)
         if state.is_terminal:
-            self._completions.ended(session.instance)
+            self.tell_end(session)
+
+    def tell_end(self, session: Session) -> None:
+        """Wake whoever waits for an instance: its row says that it has ended."""
+        self._completions.ended(session.instance)
 
     def _must_show(
         self, session: Session, loaded: Loaded, checkpoint: Checkpoint, now: Instant

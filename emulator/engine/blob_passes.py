@@ -14,6 +14,7 @@ from emulator.engine.clock import Clock
 from emulator.engine.held_leases import HeldLeases
 from emulator.engine.reading import Reading
 from emulator.engine.table_passes import SOON_S
+from emulator.errors import StorageError
 from emulator.hub.task_hub import TaskHub
 from emulator.hub.together import together
 from emulator.log import fields, get_logger
@@ -101,6 +102,16 @@ class BlobPasses:
                 await self._ownerships.take(lease)
 
     async def give_up(self) -> None:
-        """See Passes."""
+        """See Passes. A lease that cannot be given up just now keeps none of the others."""
+        failed: list[StorageError] = []
         for held in (self._intents, self._ownerships):
-            await together([held.release(name) for name in sorted(held.names)])
+            await together([_released(held, name, failed) for name in sorted(held.names)])
+        if failed:
+            raise failed[0]
+
+
+async def _released(held: HeldLeases, name: str, failed: list[StorageError]) -> None:
+    try:
+        await held.release(name)
+    except StorageError as error:
+        failed.append(error)

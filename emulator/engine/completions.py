@@ -48,6 +48,7 @@ class Completions:
 
     def heard(self, instance: InstanceId) -> None:
         """The end of an instance is stored."""
+        self._recent.pop(instance, None)
         self._recent[instance] = None
         if len(self._recent) > RECENT_MAX:
             del self._recent[next(iter(self._recent))]

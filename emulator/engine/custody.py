@@ -134,10 +134,10 @@ class Custody:
         self._parked.clear()
         self.size = self.parked_size = 0
 
-    async def refuse(self, in_hand: InHand) -> None:
-        """Make one message visible at once, held or not; if the store does not answer it becomes so by itself."""
+    async def refuse(self, in_hand: InHand, *, visible_in_s: int = 0) -> None:
+        """Make one message visible again, held or not; if the store does not answer it becomes so by itself."""
         try:
-            await self._queue.renew(in_hand, visibility_timeout_s=0)
+            await self._queue.renew(in_hand, visibility_timeout_s=visible_in_s)
         except StorageError as error:
             self._outage.given_up("giving a message back", error)
 

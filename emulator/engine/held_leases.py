@@ -19,8 +19,8 @@ class Held:
     """A lease of ours.
 
     Attributes:
-        until: when it ends unless it is renewed; counted from before it was asked for, so that it is never too late.
-        is_due: whether it is to be renewed in the next pass: one that was taken from another ends when his would have.
+        until: when it ends unless it is renewed, counted from before it was asked for. One that was taken from another
+            (`is_due`) may end earlier, when his would have: it is to be renewed in the next pass.
     """
 
     lease: BlobLease
@@ -111,6 +111,7 @@ class HeldLeases:
 
     async def release(self, name: str) -> None:
         """Give a lease up."""
-        held = self._held.pop(name, None)
+        held = self._held.get(name)
         if held is not None:
             await self._blobs.release(held.lease)
+            self._held.pop(name, None)

@@ -257,6 +257,7 @@ class OrchestrationWorker:
                     await self._hub.instances.merge(session.instance, columns)
                 except NotFoundError:
                     return
+                self._attendant.tell_end(session)
 
     # --- versions ---------------------------------------------------------------------------------------------
 

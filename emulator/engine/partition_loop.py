@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from math import ceil
 from typing import Final
 
 from emulator.core.ids import InstanceId
@@ -74,6 +75,8 @@ class PartitionLoop:
         """Of messages that are not due yet. They take nothing away from those that are."""
         self._left: Counter[InstanceId] = Counter()
         """Messages by instance that were left in the queue because there was no room, and have not been received."""
+        self._leavings = 0
+        """How often something was left."""
         self._was_full = False
         """Whether something was left in the queue because so many messages are held."""
         self.is_stopping = False
@@ -125,6 +128,7 @@ class PartitionLoop:
     def _leave(self, instance: InstanceId) -> None:
         """A message of an instance is left in the queue, and received when there is room."""
         self._left[instance] += 1
+        self._leavings += 1
         self._was_full = True
 
     def wake(self) -> None:
@@ -142,11 +146,11 @@ class PartitionLoop:
         return self._take(in_hand)
 
     def _take(self, in_hand: InHand) -> bool:
-        """Take a message, or put it off until it is due; False if no more is taken."""
-        if self.is_stopping:
-            return False
+        """Take a message, or put it off until it is due; False if it is not taken."""
         due = self._later_than_now(in_hand.message)
-        if (due is None or self._may_park(in_hand.size, due)) and self.custody.take(in_hand):
+        if self.is_stopping or (due is not None and not self._may_park(in_hand.size, due)):
+            return False
+        if self.custody.take(in_hand):
             self._sort(in_hand, due)
         return True
 
@@ -220,21 +224,27 @@ class PartitionLoop:
         async with self._receiving:
             if self.is_stopping or self._is_full() or self._may_have_expired():
                 return None
-            timeout = self._settings.control_queue_visibility_timeout
+            timeout, left_before = self._settings.control_queue_visibility_timeout, self._leavings
             messages = await self.queue.receive(
                 self._allowance.batch(self._settings.control_queue_batch_size),
                 visibility_timeout_s=int(timeout.total_seconds()),
                 takes_more=self._allowance.takes_more,
             )
-            self._note_received(messages)
+            self._note_received(messages, has_left_more=left_before != self._leavings)
             for in_hand in messages:
                 if not self._take(in_hand):
-                    await self.custody.refuse(in_hand)
+                    await self._give_back(in_hand)
             return len(messages)
 
-    def _note_received(self, messages: Sequence[InHand]) -> None:
-        """What was left has come, all of it if nothing comes any more."""
-        if not messages:
+    async def _give_back(self, in_hand: InHand) -> None:
+        """Let a message be received again, not before it is due."""
+        due, now = self._later_than_now(in_hand.message), self._clock.now()
+        wait_s = 0.0 if due is None else due.minus(now).total_seconds()
+        await self.custody.refuse(in_hand, visible_in_s=ceil(wait_s))
+
+    def _note_received(self, messages: Sequence[InHand], *, has_left_more: bool) -> None:
+        """What was left has come, all of it if nothing comes any more and nothing was left meanwhile."""
+        if not messages and not has_left_more:
             self._left.clear()
         for in_hand in messages:
             instance = in_hand.message.target.instance_id

@@ -240,7 +240,8 @@ class OrchestrationClient(Protocol):
         """Poll until the instance is terminal or the time is up; the last status seen.
 
         Args:
-            is_new: it was started just now: the first look is when it is told to have ended, or an interval later.
+            is_new: it was started just now: the first look is when it is told to have ended, or an interval later if
+                that would not be told in this process.
 
         Raises:
             TransientStorageError: the time is up, and the store does not answer. Until then it is asked again.

@@ -331,13 +331,15 @@ class HttpServer:
         _check_declared(request)
         size = intake.size_of(request.content_length if request.can_read_body else 0)
         await intake.take(size)
-        room = Body(b"", partial(intake.give_back, size))
         try:
-            room.content = await self._read(request)
+            content = await self._read(request)
         except BaseException:
-            room.drop()
+            intake.give_back(size)
             raise
-        return room
+        more = max(0, intake.size_of(len(content)) - size)
+        if more:
+            intake.hold(more)
+        return Body(content, partial(intake.give_back, size + more))
 
     async def _manage(
         self, request: web.Request, rest: str, prefix: str, *, is_rpc: bool = False

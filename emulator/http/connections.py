@@ -41,7 +41,7 @@ class Connection(web.RequestHandler):
         super().data_received(data)
         if not self._waits_for_a_head():
             self._stop_timer()
-        elif self._head_timer is None:
+        elif self._head_timer is None and data.strip(b"\r\n"):  # empty lines may come before a head
             late_s = self._head_timeout.total_seconds()
             self._head_timer = self._loop.call_later(late_s, self._refuse)
 

@@ -18,7 +18,7 @@ READ_AHEAD_BYTES: Final = 32 * 1024
 SMALL_BYTES: Final = 2 * READ_AHEAD_BYTES
 """Bodies up to this size need no room: they have been read ahead."""
 UNKNOWN_BYTES: Final = 1024 * 1024
-"""What a body is taken to have that does not tell its length."""
+"""What a body is taken to have that does not tell its length, until it is there."""
 BODY_COPIES: Final = 3
 """How often a body is in memory while an instance is started: as it came, as text, and in the message."""
 STALLED_S: Final = 5.0
@@ -61,8 +61,10 @@ class Intake:
 
     async def take(self, size: int) -> None:
         """Wait for room."""
-        if not size or (not self._waiting and self._fits(size)):
-            self._hold(size)
+        if not size:
+            return
+        if not self._waiting and self._fits(size):
+            self.hold(size)
             return
         place = (size, asyncio.Event())
         self._waiting.append(place)
@@ -77,6 +79,8 @@ class Intake:
 
     def give_back(self, size: int) -> None:
         """There is room again."""
+        if not size:
+            return
         self.held -= size
         self._moved_at = asyncio.get_running_loop().time()
         while self._waiting and self._fits(self._waiting[0][0]):
@@ -93,10 +97,11 @@ class Intake:
 
     def _admit(self) -> None:
         size, turn = self._waiting.popleft()
-        self._hold(size)
+        self.hold(size)
         turn.set()
 
-    def _hold(self, size: int) -> None:
+    def hold(self, size: int) -> None:
+        """Take room that is needed already, whether there is some or not."""
         self.held += size
         self._moved_at = asyncio.get_running_loop().time()
 

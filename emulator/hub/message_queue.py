@@ -17,7 +17,7 @@ from emulator.core.inbox import Arrival
 from emulator.core.instant import Instant
 from emulator.core.messages import TaskMessage
 from emulator.core.weights import payload_bytes
-from emulator.errors import DecodeError, NotFoundError, PopReceiptMismatchError
+from emulator.errors import DecodeError, NotFoundError, PopReceiptMismatchError, StorageError
 from emulator.hub.payloads import PayloadStore
 from emulator.hub.together import together
 from emulator.log import fields, get_logger
@@ -174,15 +174,21 @@ class MessageQueue:
             if size and takes_more is not None and not takes_more(size):
                 await together(self._return(left.handle) for left in received[place:])
                 break
-            in_hand = await self._read(message)
+            try:
+                in_hand = await self._read(message)
+            except StorageError:
+                await together(self._return(left.handle) for left in received[place:])
+                if readable:
+                    break
+                raise
             if in_hand is not None:
                 readable.append(in_hand)
                 size += in_hand.size
         return readable
 
     async def _return(self, handle: MessageHandle) -> None:
-        """Make a message visible at once; one that is gone, or was delivered again since, is left alone."""
-        with suppress(NotFoundError, PopReceiptMismatchError):
+        """Make a message visible at once; if the store does not answer it becomes so by itself."""
+        with suppress(StorageError):
             await self._queues.update(
                 self.name, handle.message_id, handle.pop_receipt, visibility_timeout_s=0
             )

@@ -14,9 +14,12 @@ from typing import Any
 from emulator import config
 from emulator.compose import Parts, running_engine
 from emulator.core.instant import Instant
+from emulator.engine.client import HubClient
+from emulator.engine.courier import Courier
+from emulator.hub.task_hub import TaskHub
 from emulator.storage.memory import MemoryStorage
 from emulator.testing.chance import SeededIds
-from emulator.testing.faults import Effect, FaultyStorage, Injector
+from emulator.testing.faults import Effect, FaultyStorage, Injector, SkewedClock
 from emulator.testing.virtual_loop import VirtualClock, run_virtually
 
 APP = Path(__file__).parents[1] / "e2e" / "behaviours"
@@ -166,6 +169,32 @@ def test_large_starts_for_later_are_not_held_until_then() -> None:
     _, after_due = run_virtually(late())
     assert 0 <= after_due < 5
     assert 0 < peaks.parked <= BOUND // 8
+
+
+def test_a_start_that_comes_before_it_is_due_and_finds_no_room_comes_again_when_it_is() -> None:
+    """The clock of the host is behind the store's, so that a message is visible before it is due."""
+    behind_s, due_in_s = 10, 5
+
+    async def seconds() -> float:
+        loop = asyncio.get_running_loop()
+        clock, ids = VirtualClock(loop), SeededIds()
+        settings = config.load(APP, config.Flags(storage="memory"), {})
+        values = replace(settings.hub, partition_count=1, payload_bytes_max=BOUND)
+        settings = replace(settings, hub=values)
+        storage = MemoryStorage(clock, ids)
+        late = SkewedClock(clock, timedelta(seconds=-behind_s))
+        async with running_engine(settings, storage, clock=late, ids=ids) as parts:
+            hub = TaskHub(storage, settings.hub, ids.hex32)
+            outside = HubClient(hub, Courier(hub, clock, ids), clock=clock, ids=ids)
+            text, far = json.dumps(json.dumps(PAYLOAD)), clock.now().plus(timedelta(hours=5))
+            for _ in range(20):
+                await parts.engine.client.start("returns", input=text, scheduled_start=far)
+            due = clock.now().plus(timedelta(seconds=due_in_s))
+            began = loop.time()
+            await ended(parts, await outside.start("returns", input=text, scheduled_start=due))
+            return loop.time() - began
+
+    assert due_in_s + behind_s <= run_virtually(seconds()) < 3 * (due_in_s + behind_s)
 
 
 def seconds_between(now: Instant, due: Instant) -> float:

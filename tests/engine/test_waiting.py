@@ -57,6 +57,28 @@ async def waited(*, limit_s: float, away_s: float) -> InstanceRecord | None:
         return found.result()
 
 
+def test_the_end_of_what_never_began_is_told() -> None:
+    async def seconds() -> float:
+        loop = asyncio.get_running_loop()
+        clock, ids = VirtualClock(loop), SeededIds()
+        storage = MemoryStorage(clock, ids)
+        async with running_engine(settings_for(APP), storage, clock=clock, ids=ids) as parts:
+            client, hour = parts.engine.client, timedelta(hours=1)
+            due = clock.now().plus(hour)
+            instance = await client.start("returns", input='"x"', scheduled_start=due)
+            async with asyncio.TaskGroup() as group:
+                found = group.create_task(client.wait(instance, limit=hour, interval=SECOND))
+                await asyncio.sleep(0.5)
+                began = loop.time()
+                await client.terminate(instance, "enough")
+            record = found.result()
+            assert record is not None
+            assert record.status == "Terminated"
+            return loop.time() - began
+
+    assert run_virtually(seconds()) < 1
+
+
 def test_a_store_that_comes_back_in_time_is_asked_again() -> None:
     record = run_virtually(waited(limit_s=60, away_s=20))
     assert record is not None

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
-from emulator.http.intake import BODY_COPIES, SMALL_BYTES, STALLED_S, Body, Intake
+import aiohttp
+
+from emulator.http.intake import (
+    BODY_COPIES,
+    SMALL_BYTES,
+    STALLED_S,
+    UNKNOWN_BYTES,
+    Body,
+    Intake,
+)
 from emulator.testing.virtual_loop import run_virtually
 from tests.support.hosts import DURABLE, hosting, new_place
 
@@ -81,6 +90,28 @@ def test_when_nothing_moves_the_next_one_goes_through() -> None:
     assert STALLED_S <= run_virtually(scene()) < 2 * STALLED_S
 
 
+def test_requests_without_a_large_body_are_no_movement() -> None:
+    """Somebody asks for a status once a second; two functions still wait for each other."""
+
+    async def scene() -> float:
+        intake, loop = Intake(MAX), asyncio.get_running_loop()
+
+        async def ask() -> None:
+            while True:
+                await intake.take(0)
+                intake.give_back(0)
+                await asyncio.sleep(1)
+
+        await intake.take(MAX)
+        asking = asyncio.ensure_future(ask())
+        began = loop.time()
+        await intake.take(MAX)
+        asking.cancel()
+        return loop.time() - began
+
+    assert STALLED_S <= run_virtually(scene()) < 2 * STALLED_S
+
+
 def test_whoever_goes_away_while_it_waits_leaves_no_trace() -> None:
     async def scene() -> int:
         intake = Intake(MAX)
@@ -109,6 +140,31 @@ def test_a_body_is_dropped_once() -> None:
     body.drop()
     body.drop()
     assert (body.content, told) == (b"", ["dropped"])
+
+
+async def test_a_body_that_does_not_tell_its_length_takes_its_room_when_it_is_there(
+    tmp_path: Path,
+) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"x" * UNKNOWN_BYTES
+
+    held: list[int] = []
+    async with hosting(WAITING, new_place("memory", tmp_path)) as host:
+        intake = host.host.server.public_bodies
+        hold = intake.hold
+
+        def watched(size: int) -> None:
+            hold(size)
+            held.append(intake.held)
+
+        intake.hold = watched  # type: ignore[method-assign]
+        async with aiohttp.ClientSession(host.base) as session:
+            path = f"{DURABLE}/orchestrators/nothing_of_that_name"
+            async with session.post(path, data=parts()) as response:
+                assert response.status == 400
+        assert intake.held == 0
+    assert held == [BODY_COPIES * UNKNOWN_BYTES, 3 * BODY_COPIES * UNKNOWN_BYTES]
 
 
 async def test_a_request_that_waits_for_its_instance_keeps_no_body(tmp_path: Path) -> None:
