@@ -413,9 +413,9 @@ RETRIES = (
         name="retries-in-parallel",
         orchestrator="retries_in_parallel",
         rows="ES TS#0(flaky) TS#1(flaky) TS#2(flaky) | TC>0 TF>1 TF>2 TM#3 TM#4 | FI>3 FI>4 TS#5(flaky) TS#6(flaky) | "
-        "TC>5 TF>6 TM#7 | FI>7 TS#8(flaky) | TC>8 EC#9(Completed)",
-        output=["attempt 1", "attempt 2", "attempt 3"],
-        lasts=4,
+        "TC>5 TC>6 EC#7(Completed)",
+        output=["attempt 1", "attempt 2", "attempt 2"],
+        lasts=2,
         any_order=True,
     ),
     Scenario(

@@ -269,7 +269,8 @@ async def test_a_head_that_does_not_come_is_not_waited_for_for_ever(
         if served_before:
             writer.write(b"HEAD /none HTTP/1.1\r\nHost: x\r\n\r\n")
             await read_head(reader)
-        answer = asyncio.ensure_future(read_head(reader))
+        # As soon as it is there: who still sends when the connection ends loses what it has not read.
+        answer = asyncio.ensure_future(reader.readuntil(b"}"))
         writer.write(b"GET /admin/host/status HTTP/1.1\r\n")
         with suppress(ConnectionError):
             while not answer.done():
@@ -277,8 +278,9 @@ async def test_a_head_that_does_not_come_is_not_waited_for_for_ever(
                 writer.write(b"X-More: 1\r\n")
                 await writer.drain()
                 await asyncio.sleep(0.02)
-        assert (await answer)[0].split()[1] == "408"
-        assert "within 0.2 seconds" in (await reader.read()).decode()
+        text = (await answer).decode()
+        assert text.split()[1] == "408"
+        assert "within 0.2 seconds" in text
 
 
 async def test_a_connection_without_a_request_is_ended(tmp_path: Path):

@@ -287,7 +287,10 @@ def retries_caught(context):
 def retries_in_parallel(context):
     options = df.RetryOptions(2000, 3)
     key = context.instance_id
-    calls = [context.call_activity_with_retry("flaky", options, [f"{key}{n}", n]) for n in range(3)]
+    calls = [
+        context.call_activity_with_retry("flaky", options, [f"{key}{n}", failures])
+        for n, failures in enumerate((0, 1, 1))
+    ]
     return (yield context.task_all(calls))
 
 
