@@ -11,10 +11,12 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Mapping
+from socket import SOCK_STREAM
 from typing import Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import httptools
+from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVariableType]
 
 _BODYLESS: Final = frozenset({"GET", "HEAD"})
 _LENGTHS: Final = frozenset({"content-length", "transfer-encoding"})
@@ -246,13 +248,15 @@ class HttpClient:
             self._idle.append(connection)
 
     async def _connect(self) -> Connection:
+        loop, tls = asyncio.get_running_loop(), self._tls
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                Connection,
-                self.host,
-                self.port,
-                ssl=self._tls,
-                happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S,
+            places = await loop.getaddrinfo(self.host, self.port, type=SOCK_STREAM)
+            # asyncio's own way to do this loses the socket of whoever is cancelled meanwhile.
+            found = await start_connection(
+                places, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S, interleave=1
+            )
+            _, connection = await loop.create_connection(
+                Connection, sock=found, ssl=tls, server_hostname=self.host if tls else None
             )
         except OSError as error:
             reason = f"{type(error).__name__}, {error.strerror or error}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
+import warnings
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -264,6 +266,26 @@ async def test_who_is_cancelled_leaves_no_connection_behind_on_which_an_answer_i
             asks.cancel()
         assert (await get(http)).body == b"second"
     assert server.connections == [1, 2]
+
+
+@pytest.mark.filterwarnings("default::ResourceWarning")
+async def test_who_is_cancelled_while_connecting_loses_no_socket() -> None:
+    steps_max = 20
+    async with (
+        scripted_server(*[Silence()] * steps_max) as server,
+        client(server.address) as http,
+    ):
+        with warnings.catch_warnings(record=True) as lost:
+            warnings.simplefilter("always")
+            for steps in range(steps_max):
+                asking = asyncio.ensure_future(get(http))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                asking.cancel()
+                with suppress(asyncio.CancelledError):
+                    await asking
+            gc.collect()
+    assert not lost
 
 
 async def test_the_server_may_close_what_is_idle() -> None:
