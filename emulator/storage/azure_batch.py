@@ -16,6 +16,7 @@ from urllib.parse import quote
 from emulator.errors import DecodeError
 from emulator.storage.azure_entities import encode_entity
 from emulator.storage.ports import RowKey, Write, WriteKind
+from emulator.storage.rules import TRANSACTION_BYTES_MAX
 
 _BATCH: Final = "batch_of_writes"
 _CHANGESET: Final = "changeset_of_writes"
@@ -65,8 +66,8 @@ def _quoted(text: str) -> str:
     return quote(text.replace("'", "''"), safe="", errors="replace")
 
 
-def operation(table: str, write: Write) -> Operation:
-    """One write as a request."""
+def operation(table: str, write: Write, *, escapes: bool = True) -> Operation:
+    """One write as a request; see encode_entity() for `escapes`."""
     is_delete = write.kind is WriteKind.DELETE
     headers = {} if is_delete else dict(JSON_HEADERS)
     if write.kind in _CONDITIONAL:
@@ -75,17 +76,24 @@ def operation(table: str, write: Write) -> Operation:
         method=_METHODS[write.kind],
         path=f"/{table}" if write.kind is WriteKind.INSERT else key_path(table, write.key),
         headers=headers,
-        body=b"" if is_delete else encode_entity(write.key, write.columns),
+        body=b"" if is_delete else encode_entity(write.key, write.columns, escapes=escapes),
     )
 
 
 def encode_batch(endpoint: str, table: str, writes: Sequence[Write]) -> bytes:
-    """The body of a transaction, to be sent with BATCH_CONTENT_TYPE."""
+    """The body of a transaction, to be sent with BATCH_CONTENT_TYPE; without escapes if it would be too large."""
+    body = _encoded(endpoint, table, writes, escapes=True)
+    if len(body) > TRANSACTION_BYTES_MAX:
+        return _encoded(endpoint, table, writes, escapes=False)
+    return body
+
+
+def _encoded(endpoint: str, table: str, writes: Sequence[Write], *, escapes: bool) -> bytes:
     pieces = [
         f"--{_BATCH}\r\nContent-Type: multipart/mixed; boundary={_CHANGESET}\r\n\r\n".encode()
     ]
     for number, write in enumerate(writes):
-        each = operation(table, write)
+        each = operation(table, write, escapes=escapes)
         headers = "".join([f"{name}: {value}\r\n" for name, value in each.headers.items()])
         pieces.append(
             f"--{_CHANGESET}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n"

@@ -20,7 +20,8 @@ _TYPE: Final = "@odata.type"
 _NOT_COLUMNS: Final = frozenset({*KEY_COLUMNS, "odata.etag", "odata.metadata", "odata.type"})
 _ODD_NUMBERS: Final = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
-_to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_to_ascii: Final = json.JSONEncoder(separators=(",", ":")).encode
+_to_text: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _ENCODERS: Final[Mapping[type, tuple[str, Callable[[Any], object]]]] = {
     Int64: ("Edm.Int64", lambda value: str(int(value))),
@@ -44,8 +45,13 @@ _DECODERS: Final[Mapping[str, Callable[[Any], Value]]] = {
 """By name of the type; all others are text to us."""
 
 
-def encode_entity(key: RowKey, columns: Columns) -> bytes:
-    """A row to be written."""
+def encode_entity(key: RowKey, columns: Columns, *, escapes: bool = True) -> bytes:
+    """A row to be written.
+
+    Args:
+        escapes: whether it is all ASCII. Azurite decodes what it reads piece by piece, so that of a character whose
+            bytes come in two pieces two replacement characters are left.
+    """
     entity: dict[str, object] = {"PartitionKey": key.partition, "RowKey": key.row}
     for name, value in columns.items():
         encoder = _ENCODERS.get(type(value))
@@ -55,13 +61,15 @@ def encode_entity(key: RowKey, columns: Columns) -> bytes:
             kind, encode = encoder
             entity[name + _TYPE] = kind
             entity[name] = encode(value)
-    text = _to_json(entity)
+    if escapes:
+        return _to_ascii(entity).encode()
+    text = _to_text(entity)
     # Azurite takes these two for line ends when it reads a transaction.
     text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     try:
         return text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can carry
-        return json.dumps(entity, separators=(",", ":")).encode()
+        return _to_ascii(entity).encode()
 
 
 def decode_entity(body: bytes, etag: str | None) -> Row:

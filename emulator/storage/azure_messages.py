@@ -12,18 +12,19 @@ from typing import Final
 
 from emulator.core.instant import Instant
 from emulator.errors import DecodeError
-from emulator.storage.ports import MessageHandle, QueueMessage
+from emulator.storage.ports import MESSAGE_BYTES_MAX, MessageHandle, QueueMessage
 
 _ESCAPES: Final = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;"))
 """The ampersand first. A carriage return because a parser turns a bare one into a line feed."""
 
 
 def encode_message(text: str) -> bytes:
-    """The body of a put or update."""
+    """The body of a put or update: in ASCII, as rows are (encode_entity()), unless it would be too large."""
     for plain, escaped in _ESCAPES:
         text = text.replace(plain, escaped)
     body = f"<QueueMessage><MessageText>{text}</MessageText></QueueMessage>"
-    return body.encode("utf-8", "xmlcharrefreplace")
+    found = body.encode("ascii", "xmlcharrefreplace")
+    return found if len(found) <= MESSAGE_BYTES_MAX else body.encode("utf-8", "xmlcharrefreplace")
 
 
 def decode_messages(body: bytes) -> tuple[QueueMessage, ...]:

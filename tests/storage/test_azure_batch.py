@@ -18,6 +18,7 @@ from emulator.storage.azure_batch import (
     key_path,
 )
 from emulator.storage.ports import ETag, RowKey, Write, WriteKind
+from emulator.storage.rules import TRANSACTION_BYTES_MAX
 
 ANSWER_TYPE = "multipart/mixed; boundary=batchresponse_b"
 DONE = 'HTTP/1.1 204 No Content\r\nETag: W/"{tag}"\r\nDataServiceVersion: 3.0;\r\n\r\n\r\n'
@@ -42,6 +43,16 @@ def refusal(message: str, status: str = "409 Conflict", code: str = "EntityAlrea
 
 
 WHOLE = answer(leaf(DONE.format(tag="1")), leaf(DONE.format(tag="2")))
+
+
+@pytest.mark.parametrize(("rows", "is_ascii"), [(2, True), (40, False)])
+def test_a_batch_is_ascii_unless_it_would_be_too_large(rows: int, *, is_ascii: bool) -> None:
+    columns = {"text": "\u00e9" * 20_000}
+    keys = [RowKey(partition="p", row=str(number)) for number in range(rows)]
+    writes = [Write(kind=WriteKind.INSERT, key=key, columns=columns) for key in keys]
+    body = encode_batch("http://host/acc", "Rows", writes)
+    assert body.isascii() is is_ascii
+    assert len(body) <= TRANSACTION_BYTES_MAX
 
 
 def test_a_batch_is_the_multipart_message_that_a_mail_reader_reads() -> None:
