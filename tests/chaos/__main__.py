@@ -71,7 +71,7 @@ def report(chaos: Chaos) -> str:
         f"Azurite: stopped and started {count['outage']}, held up {count['freeze']}",
         f"instances accepted {figures.accepted.total()}, ended {figures.ended.total()}: {kinds}",
         f"client: {chaos.client.retries} retries, {len(chaos.client.repeated)} instances steered twice "
-        "because an answer was lost",
+        f"because an answer was lost, {figures.begun_again} begun again by a start that came late",
         f"activities: {sum(chaos.effects.runs.values())} runs, {chaos.repeats} of them repeats",
         f"slowest instance {figures.slowest_s:.1f} s ({figures.slowest}), "
         f"longest recovery {figures.recovery_s:.1f} s, at rest after {figures.rest_s:.1f} s",

@@ -41,6 +41,9 @@ class PatientClient:
         self._chance = chance
         self.repeated: set[str] = set()
         """Instances and entities to which something was sent again because the answer got lost."""
+        self.started_in_doubt: set[str] = set()
+        """Instances whose start was sent again. A host that stood still may carry the first one out when it goes on,
+        over an instance that has ended since: then it begins again."""
         self.retries = 0
 
     async def get(self, instance_id: str) -> InstanceRecord | None:
@@ -51,7 +54,9 @@ class PatientClient:
 
     async def start(self, name: str, instance: str, text: str | None) -> None:
         """Under an id of the caller's: what was started before is a conflict, and all right."""
-        await self._post(instance, f"/orchestrators/{name}/{instance}", text, (202, 409))
+        path = f"/orchestrators/{name}/{instance}"
+        if await self._post(instance, path, text, (202, 409)):
+            self.started_in_doubt.add(instance)
 
     async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
         await self._post(
@@ -82,7 +87,8 @@ class PatientClient:
         path = f"/instances/{instance}/{what}?reason={quote(reason or '')}"
         await self._post(instance, path, None, (202, 410))
 
-    async def _post(self, about: str, path: str, text: str | None, fine: tuple[int, ...]) -> None:
+    async def _post(self, about: str, path: str, text: str | None, fine: tuple[int, ...]) -> bool:
+        """Until it is done; whether it may have been done twice."""
         doubtful = False
         while True:
             try:
@@ -96,7 +102,7 @@ class PatientClient:
                     self.repeated.add(about)
                 is_refused = status < 500 or REFUSED in answer
                 if status in fine or (is_refused and doubtful):
-                    return
+                    return doubtful
                 if is_refused:
                     raise InstanceConflictError(f"{path}: {status} {answer}")
                 doubtful |= status != 503

@@ -60,6 +60,8 @@ class Figures:
     """The longest time from the end of a trouble to the next end of an instance."""
     rest_s: float = 0.0
     messages_left: int = 0
+    begun_again: int = 0
+    """Instances that had ended, and were begun again by a start that a host had held back."""
     histories_read: int = 0
     told: Told = field(default_factory=Told)
 
@@ -132,6 +134,8 @@ class Chaos(User):
             group.create_task(self._load(), name="load")
             group.create_task(self.trouble.rage(self._seconds), name="trouble")
         await self._rest()
+        if await self._play_what_began_again():
+            await self._rest()
         await self._check()
 
     def _ports(self) -> Sequence[int]:
@@ -175,6 +179,17 @@ class Chaos(User):
             self.checkers.fail(f"{instance}: could not be steered: {error}")
         if not scenario.steps or scenario.steps[-1].what != "rewind":
             await self.until_status(instance, TERMINAL)
+
+    async def _play_what_began_again(self) -> bool:
+        """Steer instances once more whose start came late, as whoever sees that they run would; whether there are any."""
+        before = self.figures.begun_again
+        for instance in sorted(self.client.started_in_doubt):
+            record = await self.look(instance)
+            if record is not None and record.status not in TERMINAL:
+                self.figures.begun_again += 1
+                async with asyncio.timeout(REST_WITHIN_S):
+                    await self._play_to_the_end(self.steered[instance], instance)
+        return self.figures.begun_again > before
 
     def _instance_ended(self, scenario: Scenario, instance: str, began_s: float) -> None:
         now_s = self._clock.monotonic()
