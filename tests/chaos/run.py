@@ -181,7 +181,7 @@ class Chaos(User):
             await self.until_status(instance, TERMINAL)
 
     async def _play_what_began_again(self) -> bool:
-        """Steer instances once more whose start came late, as whoever sees that they run would; whether there are any."""
+        """Steer instances once more whose start came late, as whoever sees that they run would; whether any did."""
         before = self.figures.begun_again
         for instance in sorted(self.client.started_in_doubt):
             record = await self.look(instance)
