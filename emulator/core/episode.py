@@ -531,7 +531,9 @@ def _continue(
     """The next execution of the instance, with the events that it takes over."""
     started = _started(execution)
     assert replay.continue_as_new is not None
-    handled = remembered(execution.handled, execution.state.events)
+    handled = remembered(
+        execution.handled or (str(execution.state.execution_id),), execution.state.events
+    )
     following = Execution(execution.settings, handled=handled)
     following.continued = True
     following.told = execution.told

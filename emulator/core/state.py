@@ -73,6 +73,10 @@ class RuntimeState:
         for event in events:
             self.add(event)
 
+    def has_followed(self, execution_id: ExecutionId | None) -> bool:
+        """Whether this execution continues one that a start began: that start has had its effect."""
+        return execution_id in self.received
+
     def add(self, event: HistoryEvent) -> None:
         """Append one row."""
         self.events.append(event)
@@ -157,7 +161,10 @@ REMEMBERED_MAX: Final = 1000
 
 
 def remembered(handled: Sequence[str], received: Iterable[HistoryEvent]) -> tuple[str, ...]:
-    """Keys for the next execution: all of what this one has received, and the newest of those before it."""
+    """Keys for the next execution: all of what this one has received, and the newest of those before it.
+
+    The first of all is the id of the execution that a start began (RuntimeState.has_followed()).
+    """
     new = [key for event in received if (key := received_key(event)) is not None]
     return (*handled, *new)[-min(max(REMEMBERED_MIN, len(new)), REMEMBERED_MAX) :]
 

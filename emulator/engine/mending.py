@@ -92,6 +92,7 @@ def _is_of_later_start(row: InstanceRecord, state: RuntimeState) -> bool:
     return (
         state.started is not None
         and row.execution_id != state.execution_id
+        and not state.has_followed(row.execution_id)
         and (row.status is RuntimeStatus.PENDING or row.status in TERMINAL)
         and row.created_at > state.started.timestamp
     )

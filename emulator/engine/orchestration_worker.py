@@ -114,7 +114,9 @@ class OrchestrationWorker:
         }
         judge = Judge(judged.execution.state, is_entity=False)
         for in_hand in part:
-            if judged.execution is loaded.execution and _replaces(loaded, in_hand):
+            if _has_followed(loaded, in_hand):
+                verdict = Verdict.DISCARD
+            elif judged.execution is loaded.execution and _replaces(loaded, in_hand):
                 following = Execution(self._settings)
                 judge_of_new = Judge(following.state, is_entity=False)
                 verdict = await self._judge(in_hand, loaded, following, judge_of_new, replaces=True)
@@ -176,7 +178,7 @@ class OrchestrationWorker:
         if row is None or row.status in TERMINAL or row.execution_id == state.execution_id:
             return False
         if row.status is RuntimeStatus.PENDING:
-            return True
+            return not state.has_followed(row.execution_id)
         loaded.is_current = False
         return state.started is None
 
@@ -395,6 +397,14 @@ def _starts_other(loaded: Loaded, in_hand: InHand) -> bool:
     if current is not None and current.parent is not None and current.parent == event.parent:
         return False  # its parent sent it twice: it died between sending and storing, and ran again
     return event.instance.execution_id != loaded.execution.state.execution_id
+
+
+def _has_followed(loaded: Loaded, in_hand: InHand) -> bool:
+    """Whether a message is the start of what the loaded execution continues, delivered again."""
+    event = in_hand.message.event
+    return isinstance(event, ExecutionStarted) and loaded.execution.state.has_followed(
+        event.instance.execution_id
+    )
 
 
 def _replaces(loaded: Loaded, in_hand: InHand) -> bool:
