@@ -159,13 +159,17 @@ class AzureStorage:
             "initial_backoff": 0.2,
             "increment_base": 0.2,
             "retry_backoff_factor": 0.2,
-            "connection_timeout": timeout,
-            "read_timeout": timeout,
             "logging_enable": False,
         }
 
         def transport() -> Any:  # noqa: ANN401 - the SDK's class is untyped
-            return AioHttpTransport(session=session, session_owner=False)
+            # A client does not tell its limits to a transport that it has not made.
+            return AioHttpTransport(
+                session=session,
+                session_owner=False,
+                connection_timeout=timeout,
+                read_timeout=timeout,
+            )
 
         storage, tables = self._credentials()
         queue_client = QueueServiceClient(

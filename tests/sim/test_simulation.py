@@ -84,7 +84,7 @@ FAILED_ONCE = (
 had gone on with, began an execution again over one that had followed it, or wrote an old status over a new one. Of the
 last four, the first took a row for that of a later start, since the clock of the worker that had written it was ahead;
 the next two left a row as it was that had been touched while it was mended; the last ran a start again over what had
-followed it, since the row did not tell."""
+followed it, since the row did not tell. All leases were in a table then, but for the last one."""
 
 
 def explain(story: Story, violations: object) -> str:
