@@ -29,6 +29,7 @@ class _Door:
         self._target = target
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None] | None] = set()
         self._flows = asyncio.Event()
         self._flows.set()
         self._is_busy = False
@@ -43,6 +44,13 @@ class _Door:
             self._server.close()
             self._server = None
         self._drop()
+
+    async def end(self) -> None:
+        """Close, and wait until everything that was held up has ended."""
+        await self.close()
+        self._flows.set()
+        if serving := {task for task in self._serving if task is not None}:
+            await asyncio.wait(serving)
 
     def _drop(self) -> None:
         for writer in list(self._open):
@@ -67,6 +75,8 @@ class _Door:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
+        me = asyncio.current_task()
+        self._serving.add(me)
         try:
             if self._is_busy:
                 await self._answer(reader, writer)
@@ -81,6 +91,7 @@ class _Door:
             pass
         finally:
             self._open.discard(writer)
+            self._serving.discard(me)
             writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -137,4 +148,4 @@ async def severable(
         yield found
     finally:
         for door in found._doors.values():
-            await door.close()
+            await door.end()
