@@ -59,9 +59,6 @@ class BlobPasses:
     def _lose(self) -> None:
         """A queue whose ownership is lost is lost at once; one whose intent is lost is given up in peace."""
         for name in sorted(self._reading.names - self._ownerships.names):
-            _log.warning(
-                "partition %s is owned by someone else now", name, extra=fields("partition_lost")
-            )
             self._reading.lose(name)
 
     async def _adopt(self) -> None:

@@ -74,9 +74,8 @@ class Reading:
             return
         if not self.is_stopping:
             await self._hub.storage.queues.create_queue(name)
-        if (
-            self.is_stopping
-        ):  # perhaps since the line before: whoever drains would not see what begins now
+        # Perhaps since the line before: whoever drains would not see what begins now.
+        if self.is_stopping:
             return
         self._draining.pop(name, None)
         loop = self._loops[name] = self._new_loop(self._index[name])
@@ -119,7 +118,13 @@ class Reading:
             self._on_change()
 
     def lose(self, name: str) -> None:
-        """Stop reading at once what is not ours any more, even if it was being drained."""
+        """Stop reading at once what somebody else owns now, even if it was being drained."""
+        _log.warning(
+            "partition %s is owned by someone else now", name, extra=fields("partition_lost")
+        )
+        self._stop(name)
+
+    def _stop(self, name: str) -> None:
         loop = self._loops.get(name)
         draining = self._draining.pop(name, None)
         if draining is not None:
@@ -131,7 +136,7 @@ class Reading:
     def lose_all(self) -> None:
         """Nothing is ours any more."""
         for name in list(self._loops):
-            self.lose(name)
+            self._stop(name)
 
 
 async def _look_again() -> None:

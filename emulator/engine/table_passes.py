@@ -42,9 +42,6 @@ class TablePasses:
         )
         self.is_shared = outcome.is_shared
         for name in outcome.lost:
-            _log.warning(
-                "partition %s is owned by someone else now", name, extra=fields("partition_lost")
-            )
             self._reading.lose(name)
         for change in outcome.changes:
             await self._write(change)

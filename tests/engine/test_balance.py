@@ -11,7 +11,6 @@ import pytest
 
 from emulator.engine.clock import Clock
 from emulator.engine.outage import Outage
-from emulator.engine.partition_loop import PartitionLoop
 from emulator.engine.partition_manager import PartitionManager
 from emulator.hub.task_hub import TaskHub
 from emulator.settings import HubSettings
@@ -19,6 +18,7 @@ from emulator.storage.memory import MemoryStorage
 from emulator.storage.ports import Storage
 from emulator.testing.chance import SeededIds
 from emulator.testing.virtual_loop import VirtualClock, run_virtually
+from tests.support.partitions import idle_loops
 
 LOOK_EVERY_S = 0.1
 SETTINGS = HubSettings(use_app_lease=False)
@@ -61,23 +61,12 @@ class Hosts:
         hub = TaskHub(self._storage, settings, self._ids.hex32)
         await hub.ensure(self._clock.now())
 
-        def new_loop(index: int) -> PartitionLoop:
-            return PartitionLoop(
-                index,
-                hub.control_queues[index],
-                settings,
-                lambda _loop, _session: None,
-                clock=self._clock,
-                ids=self._ids,
-                outage=Outage("memory", self._clock),
-                sessions_max=1,
-            )
-
+        outage = Outage("memory", self._clock)
         manager = PartitionManager(
             hub,
-            new_loop,
+            idle_loops(hub, clock=self._clock, ids=self._ids, outage=outage),
             clock=self._clock,
-            outage=Outage("memory", self._clock),
+            outage=outage,
             on_change=lambda: None,
         )
         self.members[name] = Member(manager, self._group.create_task(manager.run(), name=name))

@@ -25,6 +25,7 @@ from emulator.storage.memory import MemoryStorage
 from emulator.testing.chance import SeededIds
 from emulator.testing.faults import Call, Effect, Fault, FaultyStorage, Injector
 from emulator.testing.virtual_loop import VirtualClock, run_virtually
+from tests.support.partitions import idle_loops
 
 SETTINGS = HubSettings(
     hub_name="Hub",
@@ -52,7 +53,6 @@ class Scene:
 
     def __init__(self, group: asyncio.TaskGroup, settings: HubSettings = SETTINGS) -> None:
         self.group = group
-        self._settings = settings
         self.clock = VirtualClock(asyncio.get_running_loop())
         ids = SeededIds()
         self.storage = MemoryStorage(self.clock, ids)
@@ -67,7 +67,7 @@ class Scene:
         self.outage = Outage("memory", self.clock)
         self.manager = PartitionManager(
             self._hub,
-            self._new_loop,
+            idle_loops(self._hub, clock=self.clock, ids=SeededIds(), outage=self.outage),
             clock=self.clock,
             outage=self.outage,
             on_change=lambda: None,
@@ -83,18 +83,6 @@ class Scene:
     def _observe(self, effect: Effect) -> None:
         blob = str(effect.arguments[0]) if effect.arguments else ""
         self.seen.append(Seen(self.now, effect.call.operation, blob))
-
-    def _new_loop(self, index: int) -> PartitionLoop:
-        return PartitionLoop(
-            index,
-            self._hub.control_queues[index],
-            self._settings,
-            lambda _loop, _session: None,
-            clock=self.clock,
-            ids=SeededIds(),
-            outage=self.outage,
-            sessions_max=1,
-        )
 
     @property
     def now(self) -> float:

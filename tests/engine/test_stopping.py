@@ -23,6 +23,7 @@ from emulator.hub.task_hub import TaskHub
 from emulator.settings import HubSettings
 from emulator.storage.memory import MemoryStorage
 from tests.support.clocks import CountedIds, ManualClock
+from tests.support.partitions import idle_loops
 
 TARGET = OrchestrationInstance(instance_id=InstanceId("one"), execution_id=None)
 KINDS = ("partition", "activities")
@@ -182,18 +183,11 @@ async def test_a_host_that_stops_does_not_take_its_partitions_again():
     await hub.ensure(clock.now())
     started: list[int] = []
 
+    idle = idle_loops(hub, clock=clock, ids=ids, outage=Outage("memory", clock))
+
     def new_loop(index: int) -> PartitionLoop:
         started.append(index)
-        return PartitionLoop(
-            index,
-            hub.control_queues[index],
-            settings,
-            lambda _loop, _session: None,
-            clock=clock,
-            ids=ids,
-            outage=Outage("memory", clock),
-            sessions_max=1,
-        )
+        return idle(index)
 
     manager = PartitionManager(
         hub, new_loop, clock=clock, outage=Outage("memory", clock), on_change=lambda: None

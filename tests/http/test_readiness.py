@@ -17,7 +17,6 @@ from emulator import config
 from emulator.compose import make_storage
 from emulator.engine.clock import SystemClock, SystemIds
 from emulator.engine.outage import Outage
-from emulator.engine.partition_loop import PartitionLoop
 from emulator.engine.partition_manager import PartitionManager
 from emulator.http.readiness import NotReadyError, Readiness
 from emulator.hub.task_hub import TaskHub
@@ -30,6 +29,7 @@ from emulator.testing.faults import Call, Fault, FaultyStorage, Injector
 from emulator.testing.virtual_loop import VirtualClock, run_virtually
 from tests.support.apps import v2_app
 from tests.support.hosts import DURABLE, Caller, Place, calling, eventually, hosting, started
+from tests.support.partitions import idle_loops
 
 APP = """
 @app.route(route="here")
@@ -87,18 +87,7 @@ async def partitions_on(
     hub = TaskHub(FaultyStorage(memory, Injector(plan=plan)), settings, ids.hex32)
     outage = Outage("memory", clock)
 
-    def new_loop(index: int) -> PartitionLoop:
-        return PartitionLoop(
-            index,
-            hub.control_queues[index],
-            settings,
-            lambda _loop, _session: None,
-            clock=clock,
-            ids=ids,
-            outage=outage,
-            sessions_max=1,
-        )
-
+    new_loop = idle_loops(hub, clock=clock, ids=ids, outage=outage)
     manager = PartitionManager(hub, new_loop, clock=clock, outage=outage, on_change=lambda: None)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(manager.run(), name="partitions")
