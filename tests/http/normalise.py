@@ -1,7 +1,8 @@
 """What two runs cannot have in common is made the same here, and nowhere else.
 
 Times keep their shape, generated ids are numbered in order of appearance, and the text of a C# failure (its stack, its
-exception as JSON) stands for the text of a Python one. All other text is compared as it is.
+exception as JSON) stands for the text of a Python one; activities that ran at one time end in any order. All other text
+is compared as it is.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ def _sorted_names(match: re.Match[str]) -> str:
     return match[1] + ", ".join(sorted(re.findall(r"'[^']+'", match[2]))) + "."
 
 
+def _sorted_completions(match: re.Match[str]) -> str:
+    return ",".join(sorted(re.findall(_COMPLETION, match[0])))
+
+
+_COMPLETION = r'\{"EventType":"TaskCompleted"[^{}]*\}'
 _RULES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf'"({_SECOND_MEMBERS})":"{_TIME}Z"', r'"\1":"<second>"'),
     (rf'"({_TIME_MEMBERS})":"{_TIME}{_FRACTION}Z"', r'"\1":"<time>"'),
@@ -42,6 +48,7 @@ _RULES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r'"(Last|ReceiveHorizon|ExecutionId)":"[^"\\]+"', r'"\1":"<own>"'),
     (r'\\"(Last|ReceiveHorizon|ExecutionId)\\":\\"[^"\\]+\\"', r'"\1":"<own>"'),
     (r'"Details":"(?:[^"\\]|\\.)*"', '"Details":"<details>"'),
+    (rf"{_COMPLETION}(?:,{_COMPLETION})+", _sorted_completions),
     (r"(following are the known \w+ functions: )((?:'[^']+'(?:, )?)+)\.", _sorted_names),
     # The recorded host printed its system key in links; here none is, because none is asked for.
     (r"(connection=\w+)&code=mykey", r"\1"),
