@@ -56,13 +56,16 @@ class ActivityWorker:
         ids: IdSource,
         outage: Outage,
         is_shared: Callable[[], bool],
+        on_end: Callable[[], None],
     ) -> None:
         """Begin when run() is called.
 
         Args:
             is_shared: tells whether other hosts take activities of this hub.
+            on_end: told whenever an activity has been dealt with.
         """
         self._is_shared = is_shared
+        self._on_end = on_end
         self._hub = hub
         self._runner = runner
         self._courier = courier
@@ -194,6 +197,7 @@ class ActivityWorker:
                 self._running -= 1
                 if self._running == 0:
                     self._idle.set()
+                self._on_end()
                 if self._may_find_some():
                     self._poller.wake()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import timedelta
 from typing import Final
 
@@ -34,6 +34,7 @@ from emulator.core.instant import Instant
 from emulator.core.messages import OutboundMessage, TaskMessage
 from emulator.core.status import LIVE, TERMINAL, RuntimeStatus
 from emulator.engine import entity_cleanup
+from emulator.engine.admission import Admission
 from emulator.engine.clock import Clock, IdSource
 from emulator.engine.completions import Completions
 from emulator.engine.courier import Courier
@@ -77,18 +78,21 @@ class HubClient:
         ids: IdSource,
         on_purge: Callable[[InstanceId], None] | None = None,
         completions: Completions | None = None,
+        admission: Admission | None = None,
     ) -> None:
         """Nothing is sent or created before the first call.
 
         Args:
             on_purge: told of every instance whose rows this client deletes or rewrites.
             completions: tells of ends in this process, so that waiting need not be polling.
+            admission: where instances wait that are started faster than this process can begin them.
         """
         self._hub = hub
         self._courier = courier
         self._clock = clock
         self._ids = ids
         self._completions = completions or Completions()
+        self._admission = admission
         self._on_purge: Callable[[InstanceId], None] = on_purge or _ignore
 
     @property
@@ -115,20 +119,27 @@ class HubClient:
                 f"the instance id has {len(instance)} characters: no row can have a key of more than "
                 f"{KEY_LENGTH_MAX}; use a shorter id"
             )
-        existing = await self._replaceable(instance) if instance_id else None
-        start = ExecutionStarted(
-            timestamp=self._clock.now(),
-            instance=OrchestrationInstance(
-                instance_id=instance, execution_id=ExecutionId(self._ids.guid())
-            ),
-            name=name,
-            version=version if version is not None else self._hub.settings.default_version,
-            input=input,
-            scheduled_start=scheduled_start,
-            generation=(existing.generation or 0) + 1 if existing is not None else 0,
-        )
-        await self._send_start(start, existing, has_drawn_id=not instance_id)
+        async with self._place(instance):
+            existing = await self._replaceable(instance) if instance_id else None
+            start = ExecutionStarted(
+                timestamp=self._clock.now(),
+                instance=OrchestrationInstance(
+                    instance_id=instance, execution_id=ExecutionId(self._ids.guid())
+                ),
+                name=name,
+                version=version if version is not None else self._hub.settings.default_version,
+                input=input,
+                scheduled_start=scheduled_start,
+                generation=(existing.generation or 0) + 1 if existing is not None else 0,
+            )
+            await self._send_start(start, existing, has_drawn_id=not instance_id)
         return instance
+
+    def _place(self, instance: InstanceId) -> AbstractAsyncContextManager[None]:
+        """Room for one more instance, which is waited for if this process will work on it."""
+        if self._admission is None or not self._courier.reads(instance):
+            return nullcontext()
+        return self._admission.place()
 
     async def _replaceable(self, instance: InstanceId) -> InstanceRecord | None:
         """The instance that a start with the same id replaces, ended first if that is allowed; None if there is none.

@@ -12,6 +12,7 @@ from emulator.core.entity_messages import is_entity_id
 from emulator.core.episode import EpisodeSettings
 from emulator.core.ids import InstanceId
 from emulator.engine.activity_worker import ActivityWorker
+from emulator.engine.admission import WAITING_PER_SLOT, Admission
 from emulator.engine.attendant import Attendant
 from emulator.engine.client import HubClient
 from emulator.engine.clock import Clock, IdSource
@@ -57,6 +58,12 @@ class Engine:
         self.courier = Courier(hub, clock, ids)
         self._ready: Turns[tuple[PartitionLoop, Session]] = Turns()
         self._ready_entities: Turns[tuple[PartitionLoop, Session]] = Turns()
+        self._admission = Admission(
+            WAITING_PER_SLOT * hub.settings.max_concurrent_orchestrations,
+            lambda: self._ready.new,
+            lambda: len(self.activities.custody),
+            clock,
+        )
         self.activities = ActivityWorker(
             hub,
             runners.activities,
@@ -65,6 +72,7 @@ class Engine:
             ids=ids,
             outage=self.outage,
             is_shared=lambda: self.partitions.is_shared,
+            on_end=self._admission.activity_ended,
         )
         self._completions = Completions()
         self._touches = Touches(hub, self.outage)
@@ -99,6 +107,7 @@ class Engine:
             ids=ids,
             on_purge=self._forget_instance,
             completions=self._completions,
+            admission=self._admission,
         )
         self._routed: dict[int, PartitionLoop] = {}
 
@@ -165,6 +174,7 @@ class Engine:
     async def _work(self) -> None:
         while True:
             loop, session = await self._ready.get()
+            self._admission.look()
             await self._orchestrations.handle(loop, session)
 
     async def _work_on_entities(self) -> None:

@@ -31,6 +31,11 @@ class Turns(Generic[T]):
         (self._begun if has_begun else self._new).append(item)
         self._waiting.release()
 
+    @property
+    def new(self) -> int:
+        """How many wait that have not begun."""
+        return len(self._new)
+
     async def get(self) -> T:
         """Wait for the next one."""
         await self._waiting.acquire()

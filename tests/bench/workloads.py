@@ -81,7 +81,23 @@ WORKLOADS: tuple[Workload, ...] = (
         warm_up=0,
     ),
     Workload(name="chain-3 one at a time", orchestrator="chain", n=3, count=100, in_flight=1),
+    Workload(
+        name="chain-3, 400 in all",
+        orchestrator="chain",
+        n=3,
+        count=400,
+        in_flight=32,
+        stores=("azurite",),
+    ),
     Workload(name="chain-3, 400 at once", orchestrator="chain", n=3, count=400, in_flight=400),
+    Workload(
+        name="chain-3, 1000 in all",
+        orchestrator="chain",
+        n=3,
+        count=1000,
+        in_flight=32,
+        stores=("azurite",),
+    ),
     Workload(name="chain-3, 1000 at once", orchestrator="chain", n=3, count=1000, in_flight=1000),
 )
 BY_NAME = {workload.name: workload for workload in WORKLOADS}

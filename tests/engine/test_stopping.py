@@ -93,6 +93,7 @@ class Scene:
             ids=self._ids,
             outage=Outage("memory", self.clock),
             is_shared=lambda: False,
+            on_end=lambda: None,
         )
         self.courier.set_activities(loop)
         return loop
