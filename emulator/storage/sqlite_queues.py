@@ -15,7 +15,7 @@ from emulator.storage.sqlite_runner import Runner
 
 _VISIBLE: Final = (
     "SELECT number, id, text, inserted, count, receipt FROM messages "
-    "WHERE queue = ? AND visible <= ? ORDER BY number LIMIT ?"
+    "WHERE queue = ? AND visible <= ? ORDER BY visible, number LIMIT ?"
 )
 _PUT: Final = (
     "INSERT INTO messages (id, text, inserted, visible, queue, count, receipt) "

@@ -187,10 +187,11 @@ class QueueMachine(StoreMachine):
 
     def _visible(self) -> list[str]:
         now = self.account.now()
-        return [name for name, message in self.model.items() if message.visible_at <= now]
+        visible = {name: m.visible_at for name, m in self.model.items() if m.visible_at <= now}
+        return sorted(visible, key=lambda name: visible[name])
 
     def _are_next(self, found: Sequence[QueueMessage], visible: list[str], count: int) -> None:
-        """Ours come in the order they were put; the service promises none once time-outs were changed."""
+        """Ours come in the order in which they became visible, as Azurite's do; the service promises none."""
         actual = [message.handle.message_id for message in found]
         if self.account.moves_clock:
             assert actual == visible[:count]
