@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 from typing import Final
 
@@ -46,7 +47,7 @@ class TablePasses:
         for change in outcome.changes:
             await self._write(change)
         interval = self._hub.settings.lease_acquire_interval.total_seconds()
-        if outcome.waiting:
+        if outcome.waiting or _takes_over(leases, outcome.changes):
             return min(SOON_S, interval)
         return min(interval, self._first_end_s(leases, now))
 
@@ -92,3 +93,12 @@ class TablePasses:
             )
             for change in outcome.changes:
                 await self._hub.partitions.write(change.lease)
+
+
+def _takes_over(leases: Iterable[PartitionLease], changes: Iterable[Change]) -> bool:
+    """Whether a queue is claimed that another has left behind: others that are left may ask for their share at once."""
+    owners = {lease.control_queue: lease.owner for lease in leases}
+    return any(
+        change.move is Move.CLAIM and owners[change.lease.control_queue] is not None
+        for change in changes
+    )

@@ -24,8 +24,8 @@ LOOK_EVERY_S = 0.1
 SETTINGS = HubSettings(use_app_lease=False)
 LEASE_S = SETTINGS.lease_interval.total_seconds()
 PASS_S = SETTINGS.lease_acquire_interval.total_seconds()
-SLACK_S = 2.0
-"""Passes that come soon, and what looking takes."""
+SLACK_S = 4.0
+"""Passes that come soon, until those that are left have evened out what one of them took; and what looking takes."""
 LIMIT_S = 600
 Way = Literal["table", "blobs"]
 both_ways = pytest.mark.parametrize("way", ["table", "blobs"])
@@ -161,11 +161,8 @@ def test_queues_of_hosts_that_died_are_taken_when_their_leases_end(
                 had = any(hosts.members[name].reads for name in dying)
                 await _each(hosts.die, dying)
                 took = await hosts.until_even()
-                evening_out_s = PASS_S if len(hosts.members) > 1 else 0
-                assert (
-                    took
-                    <= LEASE_S + (PASS_S / 2 if way == "blobs" else 0) + evening_out_s + SLACK_S
-                )
+                late_s = PASS_S / 2 if way == "blobs" else 0  # such a lease says not when it ends
+                assert took <= LEASE_S + late_s + SLACK_S
                 assert took >= (LEASE_S - PASS_S if had else 0)
             assert not hosts.read_twice
             assert hosts.members["d"].reads == frozenset(range(partitions))
