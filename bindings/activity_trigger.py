@@ -68,13 +68,11 @@ class Activities:
         try:
             value = ActivityValue(text=element_text(call.input), instance_id=call.instance_id)
             result = await self._invoker.invoke(function, value)
-            return ActivityCompleted(result=encode_result(result.returned))
+            return ActivityCompleted(result=result.returned)
         except UserFunctionError as error:
             return failure(call.name, error.text, error.stack)
         except FunctionTimeoutError as error:
             return failure(call.name, str(error), "")
-        except ValueError as error:
-            return failure(call.name, f"{type(error).__name__}: {error}", "")
 
 
 def element_text(text: str | None) -> str | None:
@@ -187,5 +185,7 @@ def details_json(text: str, stack: str) -> str:
 
 ACTIVITY_TRIGGER: Final = BindingType(
     name="activityTrigger",
-    trigger=Trigger(decode=decode_activity_input, by_hand=_by_hand, data=_data),
+    trigger=Trigger(
+        decode=decode_activity_input, by_hand=_by_hand, data=_data, encode=encode_result
+    ),
 )

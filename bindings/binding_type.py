@@ -18,20 +18,27 @@ def nothing_to_check(spec: BindingSpec) -> None:
     """A binding whose members need no look before it is used."""
 
 
+def as_returned(value: object) -> object:
+    """What a function returned, itself."""
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """How a trigger's values reach functions.
+    """How a trigger's values reach functions, and what they return comes back.
 
     Attributes:
         decode: the parameter's value, from what started the function and the parameter's annotation.
         by_hand: what starts the function in a call through the admin API with a text; raises ValueError if it
             cannot be.
         data: what the other bindings' expressions may name.
+        encode: what the function returned as its caller takes it; what this raises fails the invocation.
     """
 
     decode: Callable[[object, object], Any]
     by_hand: Callable[[BindingSpec, str | None, Services], Awaitable[object]]
     data: Callable[[BindingSpec, object], Mapping[str, object]] = no_data
+    encode: Callable[[object], object] = as_returned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

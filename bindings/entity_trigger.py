@@ -19,13 +19,11 @@ from emulator.core.calls import (
     OperationResult,
     every_operation_fails,
 )
-from emulator.core.entity_messages import EntityId, unknown_entity_text
+from emulator.core.entity_messages import unknown_entity_text
 from emulator.core.json_text import compact, indented
 from emulator.host.binding_api import FunctionTimeoutError, UserFunctionError
 from emulator.host.function_app import FunctionInvoker, LoadedFunction
-from emulator.log import fields, get_logger
 
-_log = get_logger("emulator.bindings.entity_trigger")
 _NAME: Final = "entityTrigger"
 
 Json = Mapping[str, object]
@@ -48,7 +46,8 @@ class Entities:
         """
         function = self._functions.get(batch.name.lower())
         if function is None:
-            return self._unknown(batch)
+            text = unknown_entity_text(batch.name, self._names)
+            return every_operation_fails(batch, compact(text))
         try:
             result = await self._invoker.invoke(function, batch_text(batch))
         except FunctionTimeoutError as error:
@@ -56,17 +55,6 @@ class Entities:
         except UserFunctionError as error:
             raise BatchFailedError(error.text) from error
         return read_result(encode_result(result.returned), len(batch.operations))
-
-    def _unknown(self, batch: EntityBatch) -> EntityResult:
-        text = unknown_entity_text(batch.name, self._names)
-        _log.warning(
-            "%d operation(s) for entity '%s' fail: %s",
-            len(batch.operations),
-            EntityId(name=batch.name, key=batch.key).instance_id,
-            text,
-            extra=fields("function_user_error", function=batch.name),
-        )
-        return every_operation_fails(batch, compact(text))
 
 
 def batch_text(batch: EntityBatch) -> str:

@@ -129,6 +129,11 @@ class Registry:
         trigger = _kind(spec).trigger
         return {} if trigger is None else trigger.data(spec, value)
 
+    def encode_returned(self, spec: BindingSpec, value: object) -> object:
+        """See BindingRegistry."""
+        trigger = _kind(spec).trigger
+        return value if trigger is None else trigger.encode(value)
+
 
 def _find(spec: BindingSpec) -> BindingType | None:
     """The row of a type. Any output that has none is shown instead of sent."""

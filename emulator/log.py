@@ -48,6 +48,7 @@ EVENTS: Final = frozenset(
         "instance_mended",
         "episode_failed",
         "orchestration_ended",
+        "operation_failed",
         "parity_warning",
         "activity_abandoned",
         "storage_unreachable",

@@ -88,6 +88,8 @@ OVERRIDE = "AzureFunctionsJobHost__extensions__durableTask__"
 MISTAKES: list[tuple[str, dict[str, Any], tuple[str, ...], dict[str, str], int, str]] = [
     ("host.json is no JSON", {"host.json": '{"version" "2.0"}'}, (), {}, 2,
      r"^/.*host\.json, line 1, column 12: Expecting ':' delimiter\. The line is: \{\"version\" \"2\.0\"\}$"),
+    ("two host.json in one", {"host.json": '{\n  "version": "2.0"\n}{\n  "version": "2.0"\n}'}, (), {}, 2,
+     r"^/.*host\.json, line 3, column 2: the JSON ends before this; delete what follows\. The line is: \}\{$"),
     ("the wrong version", {"host.json": {"version": "1.0"}}, (), {}, 2,
      r'^/.*host\.json: "version" must be "2\.0", not "1\.0"; add "version": "2\.0"$'),
     ("a senseless hub name", host_json(hubName="-"), (), {}, 2, r"^/.*hubName"),

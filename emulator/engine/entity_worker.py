@@ -28,7 +28,7 @@ from emulator.core.events import (
 )
 from emulator.core.ids import ExecutionId
 from emulator.core.inbox import Judge, Verdict
-from emulator.core.json_text import compact
+from emulator.core.json_text import compact, loads
 from emulator.core.parity import Deviation
 from emulator.core.state import remembered
 from emulator.engine.attendant import Attendant, EpisodeResult
@@ -117,6 +117,8 @@ class EntityWorker:
                 return
             warn(session.instance, deviation)
             result = every_operation_fails(batch, compact(deviation.message))
+        else:
+            _log_failed(session, batch, result)
         await self._commit(loop, session, loaded, work, result, messages)
 
     async def _commit(
@@ -219,6 +221,32 @@ def _until_termination(messages: list[InHand]) -> tuple[list[InHand], list[InHan
 def _status(loaded: Loaded) -> str | None:
     started = loaded.execution.state.started
     return Work.of(started).scheduler.status() if started is not None else None
+
+
+def _log_failed(session: Session, batch: EntityBatch, result: EntityResult | None) -> None:
+    """Tell of operations that failed: a signal has nobody else to tell. Source: reference functions-host.md 5.4."""
+    results = result.results if result is not None else ()
+    for operation, outcome in zip(batch.operations, results, strict=True):
+        if outcome.is_error:
+            _log.error(
+                "%s: Function '%s (Entity)' failed '%s' operation %s with exception %s.",
+                session.instance,
+                batch.name,
+                operation.name,
+                operation.id,
+                _error_text(outcome.result),
+                extra=fields("operation_failed", instance_id=session.instance),
+            )
+
+
+def _error_text(result: str | None) -> str:
+    """The first line of an error, which is JSON if the app's SDK reported it."""
+    try:
+        text = loads(result or "null")
+    except ValueError:
+        text = result
+    first, _, _ = str(text).partition("\n")
+    return first.strip().removesuffix(".")
 
 
 def _named(batch: EntityBatch) -> str:

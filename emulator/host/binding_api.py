@@ -195,6 +195,10 @@ class BindingRegistry(Protocol):
         """What the trigger makes known to binding expressions."""
         ...
 
+    def encode_returned(self, spec: BindingSpec, value: object) -> object:
+        """What the trigger's caller takes, from what the function returned; raises what the SDK's converter raises."""
+        ...
+
 
 class UserFunctionError(AppError):
     """User code raised.
@@ -221,7 +225,7 @@ class FunctionTimeoutError(AppError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationResult:
-    """What a function gave back: its return value, and the outputs that it set, by binding name."""
+    """What a function gave back: its return value as the trigger encodes it, and the outputs that it set, by name."""
 
     returned: Any
     outputs: Mapping[str, Any]

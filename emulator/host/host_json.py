@@ -20,6 +20,8 @@ S = TypeVar("S", bound=StrEnum)
 _COMMENT: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _TRAILING_COMMA: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|,(?=\s*[}\]])')
 _SPAN: Final = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?")
+_WORDS: Final = {"Extra data": "the JSON ends before this; delete what follows"}
+"""What the parser of the standard library says too shortly."""
 MISSING: Final = object()
 
 
@@ -36,7 +38,8 @@ def read_json_text(text: str, where: str) -> object:
         lines = text.splitlines() or [""]
         line = lines[min(error.lineno, len(lines)) - 1].strip()
         raise ConfigError(
-            f"{where}, line {error.lineno}, column {error.colno}: {error.msg}. The line is: {line[:80]}"
+            f"{where}, line {error.lineno}, column {error.colno}: {_WORDS.get(error.msg, error.msg)}. "
+            f"The line is: {line[:80]}"
         ) from error
 
 

