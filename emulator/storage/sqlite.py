@@ -8,8 +8,9 @@ by the random instance id: with 30,000 stored instances that keeps writes as fas
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,7 +24,9 @@ T = TypeVar("T")
 
 APPLICATION_ID: Final = 0x44464D55
 """Marks the file as ours ("DFMU")."""
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+TAG_BITS: Final = 40
+"""Tags of one opening of the file differ in these bits, those of different ones in the others."""
 BUSY_TIMEOUT_S: Final = 5.0
 """How long another process may hold the file before what waits for it fails."""
 BUSY_PAUSE_S: Final = 0.001
@@ -32,24 +35,37 @@ BUSY_PAUSE_S: Final = 0.001
 _SCHEMA: Final = """
 CREATE TABLE queues (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE messages (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL,
+  number INTEGER PRIMARY KEY, queue TEXT NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL,
   inserted INTEGER NOT NULL, visible INTEGER NOT NULL, count INTEGER NOT NULL, receipt INTEGER NOT NULL);
 CREATE INDEX messages_by_visibility ON messages (queue, visible);
-CREATE UNIQUE INDEX messages_by_id ON messages (id);
 CREATE TABLE tables (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE);
 CREATE TABLE rows (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, tbl INTEGER NOT NULL, pk TEXT NOT NULL, rk TEXT NOT NULL,
+  number INTEGER PRIMARY KEY, tbl INTEGER NOT NULL, pk TEXT NOT NULL, rk TEXT NOT NULL,
   etag INTEGER NOT NULL, stamp INTEGER NOT NULL, columns TEXT NOT NULL);
 CREATE UNIQUE INDEX rows_by_key ON rows (tbl, pk, rk);
 CREATE TABLE containers (
   name TEXT PRIMARY KEY, lease TEXT, lease_s INTEGER, lease_until INTEGER) WITHOUT ROWID;
 CREATE TABLE blobs (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, container TEXT NOT NULL, name TEXT NOT NULL, content BLOB NOT NULL,
+  number INTEGER PRIMARY KEY, container TEXT NOT NULL, name TEXT NOT NULL, content BLOB NOT NULL,
   etag INTEGER NOT NULL, lease TEXT, lease_s INTEGER, lease_until INTEGER);
 CREATE UNIQUE INDEX blobs_by_name ON blobs (container, name);
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO counters VALUES ('tag', 0);
+INSERT INTO counters VALUES ('openings', 0);
 """
+
+_UPGRADES: Final = {
+    1: """
+CREATE TABLE messages_2 (
+  number INTEGER PRIMARY KEY, queue TEXT NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL,
+  inserted INTEGER NOT NULL, visible INTEGER NOT NULL, count INTEGER NOT NULL, receipt INTEGER NOT NULL);
+INSERT INTO messages_2 SELECT number, queue, id, text, inserted, visible, count, receipt FROM messages;
+DROP TABLE messages;
+ALTER TABLE messages_2 RENAME TO messages;
+CREATE INDEX messages_by_visibility ON messages (queue, visible);
+INSERT INTO counters VALUES ('openings', 0);
+"""
+}
+"""Statements that make the next version of one."""
 
 Operation = Callable[[sqlite3.Connection], Any]
 
@@ -64,6 +80,11 @@ class SqliteFile:
         self._connection: sqlite3.Connection | None = None
         self._waiting: list[tuple[Operation, asyncio.Future[Any]]] = []
         self._busy_since: float | None = None
+        self._tags: Iterator[int] = itertools.count()
+
+    def next_tag(self) -> int:
+        """See Runner."""
+        return next(self._tags)
 
     def open(self) -> None:
         """Open or create the file.
@@ -114,10 +135,13 @@ class SqliteFile:
                 f"{SCHEMA_VERSION}); upgrade, or name another file with --storage embedded:PATH"
             )
         if not tables:
-            for statement in _SCHEMA.strip().split(";\n"):
-                connection.execute(statement)
+            _execute_script(connection, _SCHEMA)
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        else:
+            for older in range(version, SCHEMA_VERSION):
+                _execute_script(connection, _UPGRADES[older])
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        self._tags = itertools.count(_count_opening(connection) << TAG_BITS)
         connection.execute("COMMIT")
 
     def close(self) -> None:
@@ -188,6 +212,20 @@ class SqliteFile:
         if isinstance(error, sqlite3.Error):
             return TransientStorageError(f"the embedded store {self.path} failed: {error}")
         return InvariantError(f"an operation on the embedded store {self.path} failed: {error!r}")
+
+
+def _execute_script(connection: sqlite3.Connection, script: str) -> None:
+    """Statements in the transaction that has begun; executescript() would end it."""
+    for statement in script.strip().split(";\n"):
+        connection.execute(statement)
+
+
+def _count_opening(connection: sqlite3.Connection) -> int:
+    """How often the file has been opened, this time included."""
+    found = connection.execute(
+        "UPDATE counters SET value = value + 1 WHERE name = 'openings' RETURNING value"
+    ).fetchone()
+    return int(found[0])
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

@@ -20,7 +20,7 @@ from emulator.storage.rules import (
     written,
 )
 from emulator.storage.sources import Clock
-from emulator.storage.sqlite_runner import Runner, next_tag
+from emulator.storage.sqlite_runner import Runner
 
 
 class SqliteBlobs:
@@ -85,7 +85,7 @@ class SqliteBlobs:
             if etag is not None and (found is None or _etag(found[3]) != etag):
                 raise EtagMismatchError(f"the blob {blob!r} has changed since it was read")
             lease = written(_lease(found) if found is not None else None, lease_id, now)
-            tag = next_tag(db)
+            tag = self._file.next_tag()
             db.execute(
                 "INSERT INTO blobs (container, name, content, etag, lease, lease_s, lease_until) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (container, name) DO UPDATE SET "

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from emulator.core.instant import MIN_INSTANT, Instant
-from emulator.errors import NotFoundError, PopReceiptMismatchError
+from emulator.errors import NotFoundError, PopReceiptMismatchError, StorageError
 from emulator.storage.ports import MessageHandle, QueueMessage
 from emulator.storage.rules import check_message
 from emulator.storage.sources import Clock, IdSource
@@ -21,7 +21,11 @@ _PUT: Final = (
     "INSERT INTO messages (id, text, inserted, visible, queue, count, receipt) "
     "SELECT ?, ?, ?, ?, name, 0, 0 FROM queues WHERE name = ?"
 )
-_DELETE: Final = "DELETE FROM messages WHERE id = ? AND queue = ? AND CAST(receipt AS TEXT) = ?"
+_HELD: Final = "WHERE number = ? AND receipt = ? AND id = ? AND queue = ?"
+_DELETE: Final = f"DELETE FROM messages {_HELD}"
+_UPDATE: Final = (
+    f"UPDATE messages SET visible = ?, receipt = receipt + 1, text = coalesce(?, text) {_HELD}"
+)
 
 
 class SqliteQueues:
@@ -70,7 +74,10 @@ class SqliteQueues:
             done = db.execute(_PUT, (message_id, text, int(now), int(visible), queue))
             if not done.rowcount:
                 raise _no_queue(queue)
-            return MessageHandle(message_id=message_id, pop_receipt="0", next_visible_at=visible)
+            receipt = _receipt(done.lastrowid, 0)
+            return MessageHandle(
+                message_id=message_id, pop_receipt=receipt, next_visible_at=visible
+            )
 
         return await self._file.run(run)
 
@@ -91,8 +98,10 @@ class SqliteQueues:
                     (int(visible), number),
                 )
             return tuple(
-                _message(message_id, str(receipt + 1), visible, text, inserted, times + 1)
-                for _, message_id, text, inserted, times, receipt in found
+                _message(
+                    message_id, _receipt(number, receipt + 1), visible, text, inserted, times + 1
+                )
+                for number, message_id, text, inserted, times, receipt in found
             )
 
         return await self._file.run(run)
@@ -125,16 +134,15 @@ class SqliteQueues:
             check_message(text)
         visible = self._clock.now().plus(timedelta(seconds=visibility_timeout_s))
 
+        number, times = _held_by(pop_receipt)
+
         def run(db: sqlite3.Connection) -> MessageHandle:
-            _require_message(db, queue, message_id, pop_receipt)
-            db.execute(
-                "UPDATE messages SET visible = ?, receipt = receipt + 1, text = coalesce(?, text) "
-                "WHERE id = ?",
-                (int(visible), text, message_id),
-            )
+            done = db.execute(_UPDATE, (int(visible), text, number, times, message_id, queue))
+            if not done.rowcount:
+                raise _not_held(db, queue, message_id)
             return MessageHandle(
                 message_id=message_id,
-                pop_receipt=str(int(pop_receipt) + 1),
+                pop_receipt=_receipt(number, times + 1),
                 next_visible_at=visible,
             )
 
@@ -144,8 +152,8 @@ class SqliteQueues:
         """See QueuePort."""
 
         def run(db: sqlite3.Connection) -> None:
-            if not db.execute(_DELETE, (message_id, queue, pop_receipt)).rowcount:
-                _require_message(db, queue, message_id, pop_receipt)
+            if not db.execute(_DELETE, (*_held_by(pop_receipt), message_id, queue)).rowcount:
+                raise _not_held(db, queue, message_id)
 
         await self._file.run(run)
 
@@ -169,15 +177,22 @@ def _no_queue(queue: str) -> NotFoundError:
     return NotFoundError(f"there is no queue {queue!r}")
 
 
-def _require_message(db: sqlite3.Connection, queue: str, message_id: str, pop_receipt: str) -> None:
-    found = db.execute(
-        "SELECT receipt FROM messages WHERE id = ? AND queue = ?", (message_id, queue)
-    ).fetchone()
-    if found is None:
-        _require_queue(db, queue)
-        raise NotFoundError(f"there is no message {message_id!r} in queue {queue!r}")
-    if str(found[0]) != pop_receipt:
-        raise PopReceiptMismatchError(f"message {message_id!r} was dequeued or updated since")
+def _receipt(number: int | None, times: int) -> str:
+    """A message is found by its number, and held by who knows how often it was handed out or changed."""
+    return f"{number}.{times}"
+
+
+def _held_by(pop_receipt: str) -> tuple[int, int]:
+    number, _, times = pop_receipt.partition(".")
+    return (int(number), int(times)) if number.isdecimal() and times.isdecimal() else (-1, -1)
+
+
+def _not_held(db: sqlite3.Connection, queue: str, message_id: str) -> StorageError:
+    found = db.execute("SELECT 1 FROM messages WHERE queue = ? AND id = ?", (queue, message_id))
+    if found.fetchone() is not None:
+        return PopReceiptMismatchError(f"message {message_id!r} was dequeued or updated since")
+    _require_queue(db, queue)
+    return NotFoundError(f"there is no message {message_id!r} in queue {queue!r}")
 
 
 def _message(

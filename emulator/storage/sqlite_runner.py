@@ -16,16 +16,6 @@ class Runner(Protocol):
         """Execute one operation."""
         ...
 
-
-def next_tag(connection: sqlite3.Connection) -> int:
-    """A number that no row, blob or receipt of this file has had."""
-    return next_tags(connection, 1)[0]
-
-
-def next_tags(connection: sqlite3.Connection, count: int) -> range:
-    """So many of them."""
-    found = connection.execute(
-        "UPDATE counters SET value = value + ? WHERE name = 'tag' RETURNING value", (count,)
-    ).fetchone()
-    last = int(found[0])
-    return range(last + 1 - count, last + 1)
+    def next_tag(self) -> int:
+        """A number that no row or blob of this file has had."""
+        ...

@@ -33,7 +33,7 @@ from emulator.storage.rules import (
     reraise_at,
 )
 from emulator.storage.sources import Clock
-from emulator.storage.sqlite_runner import Runner, next_tags
+from emulator.storage.sqlite_runner import Runner
 
 _SELECT: Final = "SELECT pk, rk, etag, stamp, columns FROM rows WHERE tbl = ?"
 _ORDER: Final = " ORDER BY pk, rk"
@@ -133,7 +133,7 @@ class SqliteTables:
 
         def run(db: sqlite3.Connection) -> ETag | None:
             number = _table(db, table)
-            return _carry_out(db, number, (_check(db, number, write),), now)[0]
+            return self._carry_out(db, number, (_check(db, number, write),), now)[0]
 
         return await self._file.run(run)
 
@@ -150,9 +150,32 @@ class SqliteTables:
                     checked.append(_check(db, number, write))
                 except EmulatorError as error:
                     reraise_at(error, index)
-            return _carry_out(db, number, checked, now)
+            return self._carry_out(db, number, checked, now)
 
         return await self._file.run(run)
+
+    def _carry_out(
+        self, db: sqlite3.Connection, number: int, checked: Sequence[_Checked], now: Instant
+    ) -> tuple[ETag | None, ...]:
+        """Rows that are replaced whatever is there go to the file in one call."""
+        replaced: list[tuple[int, str, str, int, int, str]] = []
+        tags: list[ETag | None] = []
+        for each in checked:
+            if each.columns is None:
+                db.execute("DELETE FROM rows WHERE number = ?", (each.row,))
+                tags.append(None)
+                continue
+            tag, text, key = self._file.next_tag(), _encode(each.columns), each.write.key
+            tags.append(_etag(tag))
+            if each.row is None:
+                replaced.append((number, key.partition, key.row, tag, int(now), text))
+            else:
+                db.execute(
+                    "UPDATE rows SET etag = ?, stamp = ?, columns = ? WHERE number = ?",
+                    (tag, int(now), text, each.row),
+                )
+        db.executemany(_REPLACE, replaced)
+        return tuple(tags)
 
 
 def _find_table(db: sqlite3.Connection, table: str) -> int | None:
@@ -215,31 +238,6 @@ def _check(db: sqlite3.Connection, number: int, write: Write) -> _Checked:
         return _Checked(write, apply_write(write, None))
     kept = _decode(found[2]) if write.kind in _MERGES else {}
     return _Checked(write, apply_write(write, _Stored(_etag(found[1]), kept)), found[0])
-
-
-def _carry_out(
-    db: sqlite3.Connection, number: int, checked: Sequence[_Checked], now: Instant
-) -> tuple[ETag | None, ...]:
-    """Rows that are replaced whatever is there go to the file in one call."""
-    replaced: list[tuple[int, str, str, int, int, str]] = []
-    tags: list[ETag | None] = []
-    new_tags = iter(next_tags(db, sum(each.columns is not None for each in checked)))
-    for each in checked:
-        if each.columns is None:
-            db.execute("DELETE FROM rows WHERE number = ?", (each.row,))
-            tags.append(None)
-            continue
-        tag, text, key = next(new_tags), _encode(each.columns), each.write.key
-        tags.append(_etag(tag))
-        if each.row is None:
-            replaced.append((number, key.partition, key.row, tag, int(now), text))
-        else:
-            db.execute(
-                "UPDATE rows SET etag = ?, stamp = ?, columns = ? WHERE number = ?",
-                (tag, int(now), text, each.row),
-            )
-    db.executemany(_REPLACE, replaced)
-    return tuple(tags)
 
 
 def _etag(tag: int) -> ETag:

@@ -183,3 +183,75 @@ def test_a_file_that_is_none_of_ours_is_refused(path: Path, kind: str) -> None:
     clock, ids = system_sources()
     with pytest.raises(ConfigError, match="--storage embedded:PATH"):
         asyncio.run(SqliteStorage(path, clock, ids).open())
+
+
+VERSION_1 = """
+CREATE TABLE queues (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE messages (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL,
+  inserted INTEGER NOT NULL, visible INTEGER NOT NULL, count INTEGER NOT NULL, receipt INTEGER NOT NULL);
+CREATE INDEX messages_by_visibility ON messages (queue, visible);
+CREATE UNIQUE INDEX messages_by_id ON messages (id);
+CREATE TABLE tables (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE);
+CREATE TABLE rows (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, tbl INTEGER NOT NULL, pk TEXT NOT NULL, rk TEXT NOT NULL,
+  etag INTEGER NOT NULL, stamp INTEGER NOT NULL, columns TEXT NOT NULL);
+CREATE UNIQUE INDEX rows_by_key ON rows (tbl, pk, rk);
+CREATE TABLE containers (
+  name TEXT PRIMARY KEY, lease TEXT, lease_s INTEGER, lease_until INTEGER) WITHOUT ROWID;
+CREATE TABLE blobs (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, container TEXT NOT NULL, name TEXT NOT NULL, content BLOB NOT NULL,
+  etag INTEGER NOT NULL, lease TEXT, lease_s INTEGER, lease_until INTEGER);
+CREATE UNIQUE INDEX blobs_by_name ON blobs (container, name);
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO counters VALUES ('tag', 0);
+PRAGMA application_id=1145458005;
+PRAGMA user_version=1;
+INSERT INTO queues VALUES ('shared');
+INSERT INTO messages (queue, id, text, inserted, visible, count, receipt)
+  VALUES ('shared', 'first', 'one', 1, 1, 2, 3), ('shared', 'second', 'two', 2, 2, 0, 0);
+INSERT INTO tables (name) VALUES ('Rows');
+INSERT INTO rows (tbl, pk, rk, etag, stamp, columns) VALUES (1, 'p', 'r', 7, 1, '{"n":1}');
+UPDATE counters SET value = 7 WHERE name = 'tag';
+"""
+
+
+async def test_a_file_of_the_first_version_is_taken_over(path: Path) -> None:
+    with sqlite3.connect(path) as old:
+        old.executescript(VERSION_1)
+    old.close()
+    clock, ids = system_sources()
+    for _ in range(2):
+        storage = SqliteStorage(path, clock, ids)
+        await storage.open()
+        messages = await storage.queues.peek("shared", count=32)
+        await storage.close()
+        assert [(m.text, m.dequeue_count) for m in messages] == [("one", 2), ("two", 0)]
+    await storage.open()
+    [first, _] = await storage.queues.receive("shared", count=2, visibility_timeout_s=30)
+    await storage.queues.delete("shared", "first", first.handle.pop_receipt)
+    assert await storage.queues.message_count("shared") == 1
+    key = RowKey(partition="p", row="r")
+    row = await storage.tables.get("Rows", key)
+    assert row is not None
+    write = Write(kind=WriteKind.MERGE, key=key, columns={"n": 2}, etag=row.etag)
+    assert await storage.tables.write("Rows", write) not in (None, row.etag)
+    await storage.close()
+
+
+async def test_tags_of_processes_that_share_a_file_differ(
+    storage: SqliteStorage, path: Path
+) -> None:
+    clock, ids = system_sources()
+    other = SqliteStorage(path, clock, ids)
+    await other.open()
+    await storage.tables.create_table("Rows")
+    tags = [
+        await each.tables.write(
+            "Rows",
+            Write(kind=WriteKind.UPSERT_REPLACE, key=RowKey(partition="p", row="r"), columns={}),
+        )
+        for each in (storage, other, storage, other)
+    ]
+    await other.close()
+    assert len(set(tags)) == len(tags)
