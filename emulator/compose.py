@@ -39,6 +39,7 @@ from emulator.host.invoker import Invoker
 from emulator.host.keys import KeyStore, host_id
 from emulator.http.admin import AdminApi, Who
 from emulator.http.app import HttpServer
+from emulator.http.deviations import Deviations
 from emulator.http.functions import HttpFunctions, RouteTable, build_routes
 from emulator.http.gate import Gate
 from emulator.http.key_routes import KeyRoutes
@@ -551,6 +552,7 @@ def _server(parts: Parts, routes: RouteTable, background: Background, keys: KeyS
             code=parts.urls.code,
             zone=settings.http.time_zone,
             is_store_lost=lambda: engine.outage.is_told,
+            deviations=Deviations(is_strict=settings.parity is Parity.STRICT),
             use_forwarded_host=settings.http.use_forwarded_host,
             is_of_2018=parts.app.uses_2018_names,
         )
