@@ -171,8 +171,8 @@ class Deviation:
         """Several events of one name came before anybody waited."""
         return cls(
             rule=Rule.EARLY_EVENTS,
-            message=f"Several events '{name}' came before anyone waited for them. As on Azure, the app's SDK keeps only "
-            "the last and gives it to every wait; hosts of other languages would give out one after the other. Wait "
+            message=f"Several events '{name}' came before anyone waited for them. As on Azure, the app's SDK keeps the "
+            "last alone and gives it to every wait; hosts of other languages would give out one after the other. Wait "
             "before raising, or use names of their own.",
         )
 
