@@ -22,6 +22,7 @@ from emulator.config import STATE_FOLDER, resolve_connection
 from emulator.core.entity import EntityRules
 from emulator.core.episode import EpisodeSettings
 from emulator.core.http_call import HTTP_ACTIVITY
+from emulator.core.parity import Deviation
 from emulator.core.replay import Rules
 from emulator.engine.client import HubClient
 from emulator.engine.clock import Clock, IdSource, SystemClock, SystemIds
@@ -392,11 +393,19 @@ def _parts(
     )
 
 
+def _check_parity(settings: Settings, deviations: Sequence[Deviation]) -> None:
+    """Under strict parity, end a start at what works here and not on Azure; else it is told when the host is up."""
+    if deviations and settings.parity is Parity.STRICT:
+        texts = "\n".join(found.message for found in deviations)
+        raise ConfigError(f"{texts}\nUnder --parity strict the app does not start with this.")
+
+
 async def _listening(
     parts: Parts, stack: AsyncExitStack, sockets: Sequence[socket]
 ) -> tuple[Host, Background]:
     """Open the listeners of an app; the stack closes them."""
     routes = build_routes(parts.app, parts.settings.http.route_prefix)
+    _check_parity(parts.settings, (*parts.app.deviations, *routes.deviations))
     background = Background()
     keys = key_store(parts.settings, parts.storage, parts.clock, parts.ids)
     if parts.settings.http.enable_auth:

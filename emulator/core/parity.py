@@ -1,10 +1,10 @@
 """Where the real product would do something else, and worse: one row per rule.
 
-A rule is of one of three kinds. What an instance cannot go on from fails it at once, with a text that says what is
+A rule is of one of four kinds. What an instance cannot go on from fails it at once, with a text that says what is
 wrong and what the real product does. What it can is told as a warning, once for an instance, and fails it only under
 `--parity strict`. A request that the real product would answer otherwise is told of, and refused under
-`--parity strict`. The rules' ids are stable: tests, documents and log lines name them. See
-docs/decisions/0006-what-is-told-of-azure.md.
+`--parity strict`. What an app's files must not say is told at each start, and ends it under `--parity strict`. The
+rules' ids are stable: tests, documents and log lines name them. See docs/decisions/0006-what-is-told-of-azure.md.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class Rule(StrEnum):
     PLUS_IN_PATH = "plus-in-path"
     SHORT_YEAR = "short-year"
     UNWRITABLE_TEXT = "unwritable-text"
+    BINDING_UNDERSCORE = "binding-underscore"
+    LEADING_SLASH = "leading-slash"
 
 
 _ON_AZURE = "On Azure this orchestration would stay Running for ever, without an error."
@@ -275,4 +277,24 @@ class Deviation:
             message=f"The {member} of '{instance_id}' is no strict JSON, and is shown as text. On Azure the status of "
             "this instance, and every list that it is in, is answered 500, or is no JSON itself. Purge the instance; "
             "inputs and reasons must not be `undefined` or begin with a comment.",
+        )
+
+    # --- an app's files -------------------------------------------------------------------------------------------
+
+    @classmethod
+    def binding_underscore(cls, binding: str, function: str) -> Deviation:
+        """A binding's name that the real host does not take."""
+        return cls(
+            rule=Rule.BINDING_UNDERSCORE,
+            message=f"the binding name '{binding}' of function '{function}' has an underscore: it works here, but on "
+            "Azure such a function is refused and never runs; give parameter and binding a name without one",
+        )
+
+    @classmethod
+    def leading_slash(cls, function: str, prefix: str) -> Deviation:
+        """A route of which the real host makes one with two slashes."""
+        return cls(
+            rule=Rule.LEADING_SLASH,
+            message=f"the route of function '{function}' begins with a slash: it works here, but on Azure no app with "
+            f'such a route starts; remove the slash, or set "routePrefix" to "" instead of \'{prefix}\' in host.json',
         )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
+from emulator.core.parity import Deviation
 from emulator.errors import AppError, ConfigError
 from emulator.host.binding_api import InvocationResult, TriggerKind
 from emulator.host.function_app import FunctionApp, FunctionFailure, LoadedFunction
@@ -54,7 +55,7 @@ class RouteTable:
 
     routes: tuple[HttpRoute, ...]
     failures: tuple[FunctionFailure, ...]
-    warnings: tuple[str, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
     """What works here and not on Azure."""
 
     def find(self, method: str, path: str) -> tuple[HttpRoute, dict[str, str]] | None:
@@ -87,19 +88,16 @@ def build_routes(app: FunctionApp, prefix: str) -> RouteTable:
             failures.append(
                 FunctionFailure(name=function.name, message=message, spec=function.spec)
             )
-    warnings = tuple(_slash_warning(route, prefix) for route in routes if _has_slash(route, prefix))
-    return RouteTable(routes=tuple(routes), failures=tuple(failures), warnings=warnings)
+    deviations = tuple(
+        Deviation.leading_slash(route.function.name, prefix)
+        for route in routes
+        if _has_slash(route, prefix)
+    )
+    return RouteTable(routes=tuple(routes), failures=tuple(failures), deviations=deviations)
 
 
 def _has_slash(route: HttpRoute, prefix: str) -> bool:
     return bool(prefix) and (route.function.spec.trigger.text("route") or "").startswith("/")
-
-
-def _slash_warning(route: HttpRoute, prefix: str) -> str:
-    return (
-        f"the route of function {route.function.name!r} begins with a slash: it works here, but on Azure no app with "
-        f'such a route starts; remove the slash, or set "routePrefix" to "" instead of {prefix!r} in host.json'
-    )
 
 
 def _route(function: LoadedFunction, prefix: str) -> HttpRoute:

@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 
+from emulator.commands.serve import introduce
 from emulator.compose import Parts
 from emulator.core.instance import InstanceQuery, InstanceRecord
 from emulator.core.parity import Deviation, Rule
 from emulator.core.status import RuntimeStatus
 from emulator.core.versions import MISMATCH_TEXT
+from emulator.errors import ConfigError
 from emulator.settings import Parity
 from tests.e2e.scenarios import SCENARIOS
 from tests.e2e.test_behaviours import perform
-from tests.support.apps import bound, function_json, write_app
+from tests.support.apps import bound, function_json, v2_app, write_app
 from tests.support.engines import play
 from tests.support.hosts import DURABLE, HostHere, Reply, eventually, hosting, new_place
 
@@ -278,10 +280,42 @@ async def test_a_request_is_refused_under_strict_parity(
     assert text.startswith(reply.json["ExceptionMessage"])
 
 
+# --- an app's files -----------------------------------------------------------------------------------------------
+
+FILES: Mapping[Rule, str] = {
+    Rule.BINDING_UNDERSCORE: "@app.route(route='x', trigger_arg_name='my_request')\ndef f(my_request): return 'here'",
+    Rule.LEADING_SLASH: "@app.route(route='/x')\ndef f(req): return 'here'",
+}
+"""Functions that Azure refuses."""
+
+
+@pytest.mark.parametrize("rule", FILES)
+async def test_what_azure_refuses_of_an_app_is_told_at_its_start(
+    rule: Rule, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    app = v2_app(tmp_path, FILES[rule])
+    async with hosting(app, new_place("memory", tmp_path)) as host:
+        introduce(host.host, lines.append)
+        assert (await host.get("/api/x")).text == "here"
+    [told_at_start] = [line for line in lines if line.startswith("Warning: ")]
+    assert "Azure" in told_at_start
+
+
+@pytest.mark.parametrize("rule", FILES)
+async def test_what_azure_refuses_of_an_app_ends_its_start_under_strict_parity(
+    rule: Rule, tmp_path: Path
+) -> None:
+    app = v2_app(tmp_path, FILES[rule])
+    with pytest.raises(ConfigError, match=r"function 'f'(?s:.)*Azure(?s:.)*--parity strict"):
+        async with hosting(app, new_place("memory", tmp_path), parity="strict"):
+            pytest.fail("it has started")
+
+
 # --- all of them --------------------------------------------------------------------------------------------------
 
 
 def test_every_rule_has_a_case_and_a_text() -> None:
-    assert set(INSTANCES) | set(REQUESTS) == set(Rule)
+    assert {*INSTANCES, *REQUESTS, *FILES} == set(Rule)
     texts = {rule: getattr(Deviation, rule.replace("-", "_")) for rule in Rule}
     assert all(callable(text) for text in texts.values())

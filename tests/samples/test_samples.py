@@ -31,6 +31,7 @@ async def test_a_sample_gives_the_output_that_its_readme_promises(
     async with hosting(SAMPLES / sample, place) as host:
         assert host.host.app.failures == ()
         assert host.host.app.warnings == ()
+        assert host.host.app.deviations == host.host.routes.deviations == ()
         instance_id = await host.start(promise.orchestrator)
         if sample in ACTS:
             await ACTS[sample](host, instance_id)
