@@ -554,6 +554,7 @@ def _server(parts: Parts, routes: RouteTable, background: Background, keys: KeyS
         return engine.awaited or parts.listeners.awaited
 
     readiness = Readiness(awaited, wait, settings.http.readiness_timeout)
+    deviations = Deviations(is_strict=settings.parity is Parity.STRICT)
     management = ManagementApi(
         Surface(
             clients=parts.clients,
@@ -561,7 +562,7 @@ def _server(parts: Parts, routes: RouteTable, background: Background, keys: KeyS
             code=parts.urls.code,
             zone=settings.http.time_zone,
             is_store_lost=lambda: engine.outage.is_told,
-            deviations=Deviations(is_strict=settings.parity is Parity.STRICT),
+            deviations=deviations,
             use_forwarded_host=settings.http.use_forwarded_host,
             is_of_2018=parts.app.uses_2018_names,
         )
@@ -580,7 +581,7 @@ def _server(parts: Parts, routes: RouteTable, background: Background, keys: KeyS
         ),
         keys=KeyRoutes(keys),
     )
-    functions = HttpFunctions(routes, parts.invoker, HttpValues())
+    functions = HttpFunctions(routes, parts.invoker, HttpValues(), deviations)
     gate = Gate(keys) if settings.http.enable_auth else None
     return HttpServer(
         settings.http,

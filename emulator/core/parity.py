@@ -42,6 +42,7 @@ class Rule(StrEnum):
     PLUS_IN_PATH = "plus-in-path"
     SHORT_YEAR = "short-year"
     UNWRITABLE_TEXT = "unwritable-text"
+    BODY_WITHOUT_LENGTH = "body-without-length"
     BINDING_UNDERSCORE = "binding-underscore"
     LEADING_SLASH = "leading-slash"
 
@@ -277,6 +278,15 @@ class Deviation:
             message=f"The {member} of '{instance_id}' is no strict JSON, and is shown as text. On Azure the status of "
             "this instance, and every list that it is in, is answered 500, or is no JSON itself. Purge the instance; "
             "inputs and reasons must not be `undefined` or begin with a comment.",
+        )
+
+    @classmethod
+    def body_without_length(cls, function: str) -> Deviation:
+        """A body that a function of the app is given, and that no header told of."""
+        return cls(
+            rule=Rule.BODY_WITHOUT_LENGTH,
+            message=f"The request has a body without Content-Length, which function '{function}' is given here. On "
+            "Azure it finds an empty one: send the length, and not in chunks.",
         )
 
     # --- an app's files -------------------------------------------------------------------------------------------

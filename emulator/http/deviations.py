@@ -7,7 +7,6 @@ from typing import Final
 from emulator.core.parity import Deviation
 from emulator.engine.parity_log import warn
 from emulator.errors import InvalidRequestError
-from emulator.http.messages import ApiRequest
 
 SUBJECTS_MAX: Final = 1000
 """So many subjects are remembered as told; then all are forgotten, and told again. Ours."""
@@ -21,10 +20,11 @@ class Deviations:
         self._is_strict = is_strict
         self._told: set[tuple[str, str]] = set()
 
-    def meet(self, request: ApiRequest, deviation: Deviation, *, about: str | None = None) -> None:
+    def meet(self, request: str, deviation: Deviation, *, about: str | None = None) -> None:
         """Tell of a request's deviation.
 
         Args:
+            request: its method and path.
             about: what it is about, if it is told once for that and not for each request: a client that polls would
                 fill the log.
 
@@ -33,16 +33,16 @@ class Deviations:
         """
         self.refuse_if_strict(request, deviation)
         if about is None or self._is_new(deviation.rule, about):
-            warn(_named(request), deviation)
+            warn(request, deviation)
 
-    def refuse_if_strict(self, request: ApiRequest, deviation: Deviation) -> None:
+    def refuse_if_strict(self, request: str, deviation: Deviation) -> None:
         """Nothing, if whoever carries the request out tells of it.
 
         Raises:
             InvalidRequestError: the host is strict; with the rule's text.
         """
         if self._is_strict:
-            warn(_named(request), deviation, " It is refused under --parity strict.")
+            warn(request, deviation, " It is refused under --parity strict.")
             raise InvalidRequestError(deviation.message)
 
     def _is_new(self, rule: str, about: str) -> bool:
@@ -53,7 +53,3 @@ class Deviations:
             self._told.clear()
         self._told.add(subject)
         return True
-
-
-def _named(request: ApiRequest) -> str:
-    return f"{request.method} {request.path}"

@@ -102,7 +102,7 @@ class InstanceRoutes:
         created_to = surface.time(request, "createdTimeTo")
         statuses = request.query.statuses("runtimeStatus") or frozenset()
         if statuses and not statuses & TERMINAL:
-            surface.deviations.meet(request, Deviation.purge_of_live(statuses))
+            surface.deviations.meet(request.line, Deviation.purge_of_live(statuses))
         count = await client.purge_where(
             created_from=created_from, created_to=created_to, statuses=statuses
         )
@@ -144,7 +144,7 @@ def _tell_unwritable(
     request: ApiRequest, surface: Surface, record: InstanceRecord, member: str
 ) -> None:
     deviation = Deviation.unwritable_text(record.instance_id, member)
-    surface.deviations.meet(request, deviation, about=record.instance_id)
+    surface.deviations.meet(request.line, deviation, about=record.instance_id)
 
 
 # --- pages --------------------------------------------------------------------------------------------------------

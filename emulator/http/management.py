@@ -58,16 +58,15 @@ class ManagementApi:
         for segment in request.segments:
             if "+" in segment:
                 deviation = Deviation.plus_in_path(segment)
-                self._surface.deviations.meet(request, deviation, about=segment)
+                self._surface.deviations.meet(request.line, deviation, about=segment)
 
     def _tell(self, request: ApiRequest, error: Exception) -> None:
         """Log a failure; that the store cannot be reached is said once, and not for each request that finds it so."""
         is_known = isinstance(error, TransientStorageError) and self._surface.is_store_lost()
         _log.log(
             logging.DEBUG if is_known else logging.WARNING,
-            "%s %s failed: %s",
-            request.method,
-            request.path,
+            "%s failed: %s",
+            request.line,
             error,
             extra=fields("request_failed", path=request.path),
         )

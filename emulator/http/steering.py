@@ -52,7 +52,7 @@ class SteeringRoutes:
         problem = unreadable(segments[3], data) if is_entity_id(segments[1]) else None
         if problem is not None:
             deviation = Deviation.entity_message_unreadable(problem)
-            self._surface.deviations.refuse_if_strict(request, deviation)
+            self._surface.deviations.refuse_if_strict(request.line, deviation)
         await client.raise_event(segments[1], segments[3], data)
         return empty(202)
 

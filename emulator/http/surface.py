@@ -57,7 +57,7 @@ class Surface:
         moment = request.query.instant(name, self.zone)
         text = request.query.text(name) or ""
         if moment is not None and has_short_year(text):
-            self.deviations.meet(request, Deviation.short_year(name, text), about="")
+            self.deviations.meet(request.line, Deviation.short_year(name, text), about="")
         return moment
 
     def bound(self, request: ApiRequest, name: str) -> Instant | None:

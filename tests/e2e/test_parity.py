@@ -193,7 +193,7 @@ class Asking:
 
     Attributes:
         before: requests that must be carried out first.
-        request: method, what follows the prefix, and a JSON text as the body.
+        request: method, path, and a JSON text as the body.
         status: of the answer, if it is not refused.
         each_time: told for each request, not once for what it is about.
     """
@@ -201,41 +201,56 @@ class Asking:
     request: tuple[str, str, str | None]
     status: int
     before: tuple[tuple[str, str, str | None], ...] = ()
-    app: Path = WAITING
+    app: Callable[[Path], Path] = lambda folder: WAITING
     each_time: bool = False
+    in_chunks: bool = False
 
 
+ECHO = "@app.route(route='x')\ndef f(req): return req.get_body().decode()"
 REQUESTS: Mapping[Rule, Asking] = {
     Rule.PURGE_OF_LIVE: Asking(
-        before=(("POST", "orchestrators/approval/i", "{}"),),
-        request=("DELETE", "instances?createdTimeFrom=2020-01-01&runtimeStatus=Running", None),
+        before=(("POST", f"{DURABLE}/orchestrators/approval/i", "{}"),),
+        request=(
+            "DELETE",
+            f"{DURABLE}/instances?createdTimeFrom=2020-01-01&runtimeStatus=Running",
+            None,
+        ),
         status=404,
         each_time=True,
     ),
-    Rule.PLUS_IN_PATH: Asking(request=("GET", "instances/a%2Bb", None), status=404),
+    Rule.PLUS_IN_PATH: Asking(request=("GET", f"{DURABLE}/instances/a%2Bb", None), status=404),
     Rule.SHORT_YEAR: Asking(
-        request=("DELETE", "instances?createdTimeFrom=1-01-01T00:00:00Z", None), status=404
+        request=("DELETE", f"{DURABLE}/instances?createdTimeFrom=1-01-01T00:00:00Z", None),
+        status=404,
     ),
     Rule.UNWRITABLE_TEXT: Asking(
-        before=(("POST", "orchestrators/approval/i", "/*c*/"),),
-        request=("GET", "instances", None),
+        before=(("POST", f"{DURABLE}/orchestrators/approval/i", "/*c*/"),),
+        request=("GET", f"{DURABLE}/instances", None),
         status=200,
     ),
     Rule.ENTITY_MESSAGE_UNREADABLE: Asking(
-        before=(("POST", "entities/Counter/k?op=add", '"1"'),),
-        request=("POST", "instances/@counter@k/raiseEvent/operate", "5"),
+        before=(("POST", f"{DURABLE}/entities/Counter/k?op=add", '"1"'),),
+        request=("POST", f"{DURABLE}/instances/@counter@k/raiseEvent/operate", "5"),
         status=202,
-        app=ENTITIES,
+        app=lambda folder: ENTITIES,
         each_time=True,
+    ),
+    Rule.BODY_WITHOUT_LENGTH: Asking(
+        request=("POST", "/api/x", "1"),
+        status=200,
+        app=lambda folder: v2_app(folder, ECHO),
+        in_chunks=True,
     ),
 }
 
 
-async def asked(host: HostHere, request: tuple[str, str, str | None]) -> Reply:
+async def asked(
+    host: HostHere, request: tuple[str, str, str | None], *, in_chunks: bool = False
+) -> Reply:
     method, path, text = request
     headers = {"Content-Type": "application/json"}
     body = text.encode() if text is not None else None
-    return await host.call(method, f"{DURABLE}/{path}", body=body, headers=headers)
+    return await host.call(method, path, body=body, headers=headers, in_chunks=in_chunks)
 
 
 async def prepared(host: HostHere, asking: Asking) -> None:
@@ -253,10 +268,11 @@ async def test_a_request_is_told_of(
     rule: Rule, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     asking = REQUESTS[rule]
-    async with hosting(asking.app, new_place("memory", tmp_path)) as host:
+    async with hosting(asking.app(tmp_path), new_place("memory", tmp_path)) as host:
         await prepared(host, asking)
         for _ in range(2):
-            assert (await asked(host, asking.request)).status == asking.status
+            reply = await asked(host, asking.request, in_chunks=asking.in_chunks)
+            assert reply.status == asking.status
 
         async def enough() -> bool:
             return len(told(caplog, rule)) >= 1 + asking.each_time
@@ -272,12 +288,14 @@ async def test_a_request_is_refused_under_strict_parity(
     rule: Rule, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     asking = REQUESTS[rule]
-    async with hosting(asking.app, new_place("memory", tmp_path), parity="strict") as host:
+    async with hosting(
+        asking.app(tmp_path), new_place("memory", tmp_path), parity="strict"
+    ) as host:
         await prepared(host, asking)
-        reply = await asked(host, asking.request)
+        reply = await asked(host, asking.request, in_chunks=asking.in_chunks)
     [text] = told(caplog, rule)
     assert reply.status == 400
-    assert text.startswith(reply.json["ExceptionMessage"])
+    assert text.startswith(reply.json["ExceptionMessage"] if reply.json else reply.text)
 
 
 # --- an app's files -----------------------------------------------------------------------------------------------
