@@ -168,12 +168,12 @@ class Replay:
 
         Source: reference out-of-process-protocol.md 3.5.
         """
-        for decision in self.new_decisions():
-            task = self._open.get(decision.task_id)
+        for task_id, decision in self._pending.items():
+            task = self._open.get(task_id)
             if isinstance(decision, SetTimer) and task is not None:
                 delay = decision.fire_at.minus(self._now)
                 if UNNOTICED < delay <= NOTHING_LEFT:
-                    return Deviation.timers_early(self._delayed(decision.task_id, task), delay)
+                    return Deviation.timers_early(self._delayed(task_id, task), delay)
         return None
 
     def _delayed(self, task_id: int, task: _Open) -> str:

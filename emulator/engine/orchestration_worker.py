@@ -28,7 +28,7 @@ from emulator.core.events import (
     ExecutionTerminated,
 )
 from emulator.core.inbox import Judge, Verdict, judge_start
-from emulator.core.instance import InstanceRecord
+from emulator.core.instance import REPLACED, InstanceRecord
 from emulator.core.instant import TICKS_PER_SECOND
 from emulator.core.messages import OutboundMessage
 from emulator.core.parity import Deviation
@@ -264,11 +264,14 @@ class OrchestrationWorker:
                 self._attendant.tell_end(session)
 
     async def _terminate_row(self, row: InstanceRecord, event: ExecutionTerminated) -> None:
-        """End an instance by its row alone. Its start will be dropped; the real product would run it."""
+        """End an instance by its row alone. Its start will be dropped; the real product would run it.
+
+        Not if another start takes its place at once: then no row is there for the old one any more.
+        """
         if row.status is RuntimeStatus.FAILED:
             return  # by strict parity, at a termination before this one
         failure: str | None = None
-        if row.status is RuntimeStatus.PENDING:
+        if row.status is RuntimeStatus.PENDING and event.reason != REPLACED:
             deviation = Deviation.terminated_start(row.scheduled_start)
             warn(row.instance_id, deviation)
             failure = deviation.failure_of(row.name) if self._settings.is_strict else None

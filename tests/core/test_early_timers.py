@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -11,10 +12,12 @@ from emulator.core.events import (
     ExecutionStarted,
     OrchestrationInstance,
     OrchestratorStarted,
+    TaskCompleted,
     TaskFailed,
     TaskScheduled,
     TimerCreated,
 )
+from emulator.core.http_call import HTTP_ACTIVITY, call_of
 from emulator.core.ids import ExecutionId, InstanceId
 from emulator.core.parity import Rule
 from emulator.core.replay import Replay, Rules
@@ -87,6 +90,23 @@ def test_the_timer_after_the_last_attempt_is_not_told_of() -> None:
     replay = failed_once(attempts=1, interval_s=1)
     assert len(replay.new_decisions()) == 1
     assert told(replay) is None
+
+
+@pytest.mark.parametrize(("retry_after", "is_told"), [("0", False), ("1", True), ("2", False)])
+def test_the_pause_before_a_poll_is_told_of(retry_after: str, is_told: bool) -> None:
+    replay = begun()
+    members = {"method": "GET", "uri": "http://h/x", "asynchronousPatternEnabled": True}
+    replay.perform([call_of(members)])
+    replay.apply(
+        TaskScheduled(timestamp=BEGINNING, event_id=0, name=HTTP_ACTIVITY, version="", input=None)
+    )
+    headers = {"Location": "http://h/next", "Retry-After": retry_after}
+    result = json.dumps({"statusCode": 202, "headers": headers, "content": ""})
+    replay.apply(TaskCompleted(timestamp=BEGINNING, task_scheduled_id=0, result=result))
+    assert len(replay.new_decisions()) == 1
+    text = told(replay)
+    assert (text is not None) == is_told
+    assert text is None or text.startswith("The next attempt of an HTTP call is due in 1 s.")
 
 
 def failed_once(attempts: int, interval_s: int) -> Replay:

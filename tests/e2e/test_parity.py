@@ -19,7 +19,7 @@ from emulator.core.parity import Deviation, Rule
 from emulator.core.status import RuntimeStatus
 from emulator.core.versions import MISMATCH_TEXT
 from emulator.errors import ConfigError
-from emulator.settings import Parity
+from emulator.settings import OverridableStates, Parity
 from tests.e2e.scenarios import SCENARIOS
 from tests.e2e.test_behaviours import perform
 from tests.support.apps import bound, function_json, v2_app, write_app
@@ -182,6 +182,29 @@ def test_an_instance_is_told_of_once_and_fails_under_strict_parity(
         assert (case.output or text) in output_of(record)
     else:
         assert record.status is not RuntimeStatus.FAILED
+
+
+def test_a_start_that_another_takes_the_place_of_is_not_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The real product drops it, too, when it is due: the row is that of the other one."""
+
+    async def scene(parts: Parts) -> RuntimeStatus:
+        client, due = parts.engine.client, parts.clock.now().plus(PATIENCE)
+        await client.start("waits", instance_id="i", input='"1"', scheduled_start=due)
+        await client.start("returns", instance_id="i", input='"1"')
+        await asyncio.sleep(2 * PATIENCE.total_seconds())
+        record = await client.get("i")
+        assert record is not None
+        assert record.name == "returns"
+        return record.status
+
+    strict = Parity.STRICT
+    assert (
+        play(BEHAVIOURS, scene, parity=strict, overridable_states=OverridableStates.ANY)
+        == "Completed"
+    )
+    assert told(caplog, Rule.TERMINATED_START) == []
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
