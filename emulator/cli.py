@@ -97,7 +97,7 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
     parity: Annotated[
         str | None,
         typer.Option(
-            help="warn or strict: tell where Azure would do something else, or fail such an instance."
+            help="warn or strict: tell where Azure would do something else, or fail such an instance or request."
         ),
     ] = None,
     workers: Annotated[

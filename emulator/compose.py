@@ -22,6 +22,7 @@ from emulator.config import STATE_FOLDER, resolve_connection
 from emulator.core.entity import EntityRules
 from emulator.core.episode import EpisodeSettings
 from emulator.core.http_call import HTTP_ACTIVITY
+from emulator.core.parity import Deviation
 from emulator.core.replay import Rules
 from emulator.engine.client import HubClient
 from emulator.engine.clock import Clock, IdSource, SystemClock, SystemIds
@@ -39,6 +40,7 @@ from emulator.host.invoker import Invoker
 from emulator.host.keys import KeyStore, host_id
 from emulator.http.admin import AdminApi, Who
 from emulator.http.app import HttpServer
+from emulator.http.deviations import Deviations
 from emulator.http.functions import HttpFunctions, RouteTable, build_routes
 from emulator.http.gate import Gate
 from emulator.http.key_routes import KeyRoutes
@@ -391,11 +393,19 @@ def _parts(
     )
 
 
+def _check_parity(settings: Settings, deviations: Sequence[Deviation]) -> None:
+    """Under strict parity, end a start at what works here and not on Azure; else it is told when the host is up."""
+    if deviations and settings.parity is Parity.STRICT:
+        texts = "\n".join(found.message for found in deviations)
+        raise ConfigError(f"{texts}\nUnder --parity strict the app does not start with this.")
+
+
 async def _listening(
     parts: Parts, stack: AsyncExitStack, sockets: Sequence[socket]
 ) -> tuple[Host, Background]:
     """Open the listeners of an app; the stack closes them."""
     routes = build_routes(parts.app, parts.settings.http.route_prefix)
+    _check_parity(parts.settings, (*parts.app.deviations, *routes.deviations))
     background = Background()
     keys = key_store(parts.settings, parts.storage, parts.clock, parts.ids)
     if parts.settings.http.enable_auth:
@@ -544,6 +554,7 @@ def _server(parts: Parts, routes: RouteTable, background: Background, keys: KeyS
         return engine.awaited or parts.listeners.awaited
 
     readiness = Readiness(awaited, wait, settings.http.readiness_timeout)
+    deviations = Deviations(is_strict=settings.parity is Parity.STRICT)
     management = ManagementApi(
         Surface(
             clients=parts.clients,
@@ -551,6 +562,7 @@ def _server(parts: Parts, routes: RouteTable, background: Background, keys: KeyS
             code=parts.urls.code,
             zone=settings.http.time_zone,
             is_store_lost=lambda: engine.outage.is_told,
+            deviations=deviations,
             use_forwarded_host=settings.http.use_forwarded_host,
             is_of_2018=parts.app.uses_2018_names,
         )
@@ -569,7 +581,7 @@ def _server(parts: Parts, routes: RouteTable, background: Background, keys: KeyS
         ),
         keys=KeyRoutes(keys),
     )
-    functions = HttpFunctions(routes, parts.invoker, HttpValues())
+    functions = HttpFunctions(routes, parts.invoker, HttpValues(), deviations)
     gate = Gate(keys) if settings.http.enable_auth else None
     return HttpServer(
         settings.http,

@@ -122,7 +122,8 @@ def introduce(host: Host, tell: Callable[[str], None]) -> None:
     from emulator.console import describe
 
     config.tell_port(host.settings, host.server.port)
-    for warning in (*host.app.warnings, *host.routes.warnings):
+    deviations = (*host.app.deviations, *host.routes.deviations)
+    for warning in (*host.app.warnings, *(found.message for found in deviations)):
         tell(f"Warning: {warning}")
     for failure in (*host.app.failures, *host.routes.failures):
         tell(failure.message)

@@ -20,6 +20,7 @@ from emulator.core.entity_messages import (
     LOCK_ACQUIRED,
     RELEASE_EVENT,
     REQUEST_EVENT,
+    UNREADABLE,
     EntityId,
     Request,
     adjusted_delivery,
@@ -28,6 +29,7 @@ from emulator.core.entity_messages import (
     read_request,
     request_event,
     request_of,
+    unreadable_text,
 )
 from emulator.core.events import (
     EventRaised,
@@ -212,8 +214,8 @@ def _take(work: Work, event: EventRaised, now: Instant, rules: EntityRules) -> l
     if event.name.startswith(REQUEST_EVENT):
         try:
             return _take_request(work, read_request(event.input), now, rules)
-        except (DecodeError, KeyError, ValueError, TypeError) as error:
-            work.unreadable.append(f"event '{event.name}': {error}")
+        except UNREADABLE as error:
+            work.unreadable.append(unreadable_text(event.name, error))
             return []
     if event.name == RELEASE_EVENT:
         if scheduler.locked_by == read_release(event.input):

@@ -23,6 +23,8 @@ REQUEST_EVENT: Final = "op"
 RELEASE_EVENT: Final = "release"
 CONTINUE_EVENT: Final = "continue"
 LOCK_ACQUIRED: Final = "Lock Acquisition Completed"
+UNREADABLE: Final = (DecodeError, KeyError, ValueError, TypeError)
+"""What reading a request that is none may raise."""
 
 Json = Mapping[str, object]
 
@@ -158,6 +160,22 @@ def read_request(text: str | None) -> Request:
     except ValueError as error:
         raise DecodeError(f"an operation's message is no JSON: {error}") from error
     return request_of(value)
+
+
+def unreadable(event_name: str, text: str | None) -> str | None:
+    """What is wrong with an event that names itself an entity's request and is none; None if nothing is."""
+    if not event_name.startswith(REQUEST_EVENT):
+        return None
+    try:
+        read_request(text)
+    except UNREADABLE as error:
+        return unreadable_text(event_name, error)
+    return None
+
+
+def unreadable_text(event_name: str, error: Exception) -> str:
+    """What is wrong with it, as people are told."""
+    return f"event '{event_name}': {error}"
 
 
 def request_of(value: object) -> Request:

@@ -174,6 +174,7 @@ def decide(
         failed = replace(outcome, failure=str(error), failure_details=None)
         return _close(execution, failed, (), now, before, played=False)
     _compare(execution, turn)
+    _meet(execution, execution.replay.early_timer())
     replay = execution.replay
     if _ends(replay, outcome):
         replay.release_locks()
@@ -242,9 +243,16 @@ def _compare(execution: Execution, turn: Turn) -> None:
         carried=len(replay.carried),
         ended=ended,
     )
-    if found is not None and execution.settings.is_strict:
-        replay.deviation = found
-    elif found is not None:
+    _meet(execution, found)
+
+
+def _meet(execution: Execution, found: Deviation | None) -> None:
+    """Tell of a difference, or end the instance by it; one that has been found before it counts."""
+    if found is None or execution.replay.deviation is not None:
+        return
+    if execution.settings.is_strict:
+        execution.replay.deviation = found
+    else:
         _warn(execution, found)
 
 
@@ -278,8 +286,8 @@ def _with_host_failures(execution: Execution, outcome: Outcome) -> Outcome:
     replay = execution.replay
     name = _started(execution).name
     if replay.deviation is not None:
-        text = f"Orchestrator function '{name}' failed: {replay.deviation.message}"
-        return replace(outcome, failure=text, failure_details=None)
+        failure = replay.deviation.failure_of(name)
+        return replace(outcome, failure=failure, failure_details=None)
     if replay.failure is not None:
         text = f"Orchestrator function '{name}' failed: {replay.failure}"
         return replace(outcome, failure=text, failure_details=None)

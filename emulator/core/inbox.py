@@ -206,7 +206,8 @@ def judge_start(
     """Decide on the start of a top-level instance by its Instances row.
 
     The client writes the row after the message: a start without its row is looked at again later, and given up
-    when it never appears. One that was terminated before it ran stays so; the real product runs it all the same.
+    when it never appears. One that was terminated before it ran stays so, or Failed under `--parity strict`; the real
+    product runs it all the same.
 
     Args:
         replaces: the history holds another execution. If the row shows that the start has had its effect, that
@@ -218,7 +219,7 @@ def judge_start(
     execution_id = (start.instance.execution_id or "").lower()
     if row is not None and (not row.execution_id or row.execution_id.lower() == execution_id):
         has_run = replaces and row.status is not RuntimeStatus.PENDING
-        is_over = row.status is RuntimeStatus.TERMINATED
+        is_over = row.status in (RuntimeStatus.TERMINATED, RuntimeStatus.FAILED)
         return Verdict.DISCARD if has_run or is_over else Verdict.ACCEPT
     if row is not None and row.generation == start.generation:
         pending_before = row.status is RuntimeStatus.PENDING and row.created_at < start.timestamp

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from emulator.core.ids import ExecutionId, InstanceId
 from emulator.core.instant import Instant
 from emulator.core.status import RuntimeStatus
+
+REPLACED: Final = "Replaced by a new instance with the same id."
+"""The reason with which an instance is terminated whose id is used again while it lives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,20 @@
 """Where the real product would do something else, and worse: one row per rule.
 
-An instance that runs into one of the first rules fails at once here, with a text that says what is wrong and what the
-real product does; the rules from WAITS_FOR_EVER on are told as a warning, once for an instance, and fail it only
-under `--parity strict`. The rules' ids are stable: tests, documents and log lines name them.
+A rule is of one of four kinds. What an instance cannot go on from fails it at once, with a text that says what is
+wrong and what the real product does. What it can is told as a warning, once for an instance, and fails it only under
+`--parity strict`. A request that the real product would answer otherwise is told of, and refused under
+`--parity strict`. What an app's files must not say is told at each start, and ends it under `--parity strict`. The
+rules' ids are stable: tests, documents and log lines name them. See docs/decisions/0006-what-is-told-of-azure.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
+
+from emulator.core.instant import Instant
 
 
 class Rule(StrEnum):
@@ -30,6 +36,15 @@ class Rule(StrEnum):
     ENTITY_BATCH_FAILED = "entity-batch-failed"
     ENTITY_MESSAGE_UNREADABLE = "entity-message-unreadable"
     CHILD_VERSION = "child-version"
+    TIMERS_EARLY = "timers-early"
+    TERMINATED_START = "terminated-start"
+    PURGE_OF_LIVE = "purge-of-live"
+    PLUS_IN_PATH = "plus-in-path"
+    SHORT_YEAR = "short-year"
+    UNWRITABLE_TEXT = "unwritable-text"
+    BODY_WITHOUT_LENGTH = "body-without-length"
+    BINDING_UNDERSCORE = "binding-underscore"
+    LEADING_SLASH = "leading-slash"
 
 
 _ON_AZURE = "On Azure this orchestration would stay Running for ever, without an error."
@@ -41,6 +56,10 @@ class Deviation:
 
     rule: Rule
     message: str
+
+    def failure_of(self, orchestrator: str) -> str:
+        """The output of an instance that fails by it."""
+        return f"Orchestrator function '{orchestrator}' failed: {self.message}"
 
     @classmethod
     def unknown_function(
@@ -155,9 +174,9 @@ class Deviation:
         """Several events of one name came before anybody waited."""
         return cls(
             rule=Rule.EARLY_EVENTS,
-            message=f"Several events '{name}' came before anyone waited for them. The app's SDK keeps only the last "
-            "and gives it to every wait; hosts of other languages would give out one after the other. Wait before "
-            "raising, or use names of their own.",
+            message=f"Several events '{name}' came before anyone waited for them. As on Azure, the app's SDK keeps the "
+            "last alone and gives it to every wait; hosts of other languages would give out one after the other. Wait "
+            "before raising, or use names of their own.",
         )
 
     @classmethod
@@ -197,4 +216,95 @@ class Deviation:
             rule=Rule.ENTITY_MESSAGE_UNREADABLE,
             message=f"A message that is no operation was dropped ({why}): entities take calls and signals, not "
             "external events. On Azure it would be given to the entity again and again, and stop it for ever.",
+        )
+
+    @classmethod
+    def timers_early(cls, what: str, delay: timedelta) -> Deviation:
+        """A delay of which nothing is left on Azure."""
+        return cls(
+            rule=Rule.TIMERS_EARLY,
+            message=f"{what} is due in {round(delay.total_seconds(), 3):g} s. On Azure it is there at once: what is "
+            "left of a delay when its message is sent, a moment later, is cut to whole seconds. Ask for 2 s or more if "
+            "the delay matters; longer ones end up to 1 s early, too.",
+        )
+
+    @classmethod
+    def terminated_start(cls, due: Instant | None) -> Deviation:
+        """An instance that is terminated before its start has been run."""
+        scheduled = f", which is scheduled for {due.text()}" if due is not None else ""
+        return cls(
+            rule=Rule.TERMINATED_START,
+            message=f"This instance was terminated before its start{scheduled}. On Azure only the status says so: when "
+            "its start is due it runs all the same, and ends as if nobody had terminated it. Purge it after "
+            "terminating it, or terminate it when it is running.",
+        )
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def purge_of_live(cls, statuses: Iterable[str]) -> Deviation:
+        """A purge by a filter that names only statuses of what has not ended."""
+        return cls(
+            rule=Rule.PURGE_OF_LIVE,
+            message=f"Nothing is purged for runtimeStatus={','.join(sorted(statuses))}: only what has ended is. On "
+            "Azure such statuses are no filter, and every instance that was created in the range is deleted, running "
+            "ones and entities included. Name some of Completed, Failed, Terminated, Canceled.",
+        )
+
+    @classmethod
+    def plus_in_path(cls, segment: str) -> Deviation:
+        """A plus sign in an address, written as %2B."""
+        return cls(
+            rule=Rule.PLUS_IN_PATH,
+            message=f"'{segment}' is addressed, as the links for it say, with %2B for the plus sign. On Azure that is "
+            f"a blank: the request is for '{segment.replace('+', ' ')}' there. Use ids and keys without a plus sign.",
+        )
+
+    @classmethod
+    def short_year(cls, parameter: str, text: str) -> Deviation:
+        """A time with a year of one or two digits."""
+        return cls(
+            rule=Rule.SHORT_YEAR,
+            message=f"{parameter}={text} has a year of less than three digits. On Azure, but for its newest releases, "
+            "that is no time: a purge is refused, because createdTimeFrom is missing, and any other bound is passed "
+            "over. Write years with four digits; Python's strftime does not, so give it years from 1000 on.",
+        )
+
+    @classmethod
+    def unwritable_text(cls, instance_id: str, member: str) -> Deviation:
+        """Stored text that the real API fails to write, or writes as what is no JSON."""
+        return cls(
+            rule=Rule.UNWRITABLE_TEXT,
+            message=f"The {member} of '{instance_id}' is no strict JSON, and is shown as text. On Azure the status of "
+            "this instance, and every list that it is in, is answered 500, or is no JSON itself. Purge the instance; "
+            "inputs and reasons must not be `undefined` or begin with a comment.",
+        )
+
+    @classmethod
+    def body_without_length(cls, function: str) -> Deviation:
+        """A body that a function of the app is given, and that no header told of."""
+        return cls(
+            rule=Rule.BODY_WITHOUT_LENGTH,
+            message=f"The request has a body without Content-Length, which function '{function}' is given here. On "
+            "Azure it finds an empty one: send the length, and not in chunks.",
+        )
+
+    # --- an app's files -------------------------------------------------------------------------------------------
+
+    @classmethod
+    def binding_underscore(cls, binding: str, function: str) -> Deviation:
+        """A binding's name that the real host does not take."""
+        return cls(
+            rule=Rule.BINDING_UNDERSCORE,
+            message=f"the binding name '{binding}' of function '{function}' has an underscore: it works here, but on "
+            "Azure such a function is refused and never runs; give parameter and binding a name without one",
+        )
+
+    @classmethod
+    def leading_slash(cls, function: str, prefix: str) -> Deviation:
+        """A route of which the real host makes one with two slashes."""
+        return cls(
+            rule=Rule.LEADING_SLASH,
+            message=f"the route of function '{function}' begins with a slash: it works here, but on Azure no app with "
+            f'such a route starts; remove the slash, or set "routePrefix" to "" instead of \'{prefix}\' in host.json',
         )

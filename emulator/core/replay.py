@@ -14,7 +14,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
 from emulator.core.actions import (
     Action,
@@ -34,6 +34,7 @@ from emulator.core.actions import (
     WhenAny,
 )
 from emulator.core.decisions import Decision, ScheduleActivity, SendEvent, SetTimer, StartChild
+from emulator.core.disagreement import describe, place_text
 from emulator.core.entity_messages import RELEASE_EVENT, EntityId, unknown_entity_text
 from emulator.core.entity_sender import EntitySender, Sending
 from emulator.core.events import (
@@ -59,6 +60,11 @@ from emulator.core.nondeterminism import DecisionRow, NonDeterminismError, check
 from emulator.core.parity import Deviation
 from emulator.core.retry import delay_after
 from emulator.core.shim import Started
+
+NOTHING_LEFT: Final = timedelta(seconds=1)
+"""A delay up to which the real host fires a timer at once: it cuts what is left when the message is sent."""
+UNNOTICED: Final = timedelta(milliseconds=10)
+"""A delay up to which nobody could tell: a message takes as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +162,26 @@ class Replay:
     def new_decisions(self) -> tuple[Decision, ...]:
         """What no row records yet, in order of task id. The rows for it come back through apply()."""
         return tuple(self._pending[key] for key in sorted(self._pending))
+
+    def early_timer(self) -> Deviation | None:
+        """A timer that is asked for now and that the real host would fire at once; a cancelled one does not count.
+
+        Source: reference out-of-process-protocol.md 3.5.
+        """
+        for task_id, decision in self._pending.items():
+            task = self._open.get(task_id)
+            if isinstance(decision, SetTimer) and task is not None:
+                delay = decision.fire_at.minus(self._now)
+                if UNNOTICED < delay <= NOTHING_LEFT:
+                    return Deviation.timers_early(self._delayed(task_id, task), delay)
+        return None
+
+    def _delayed(self, task_id: int, task: _Open) -> str:
+        """What a timer holds up, as a person would name it."""
+        again = task.retry.action if task.retry is not None else task.poll
+        if again is not None:
+            return f"The next attempt of {describe(again)}"
+        return f"A timer{place_text(self.places.get(task_id))}"
 
     # --- rows -------------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from emulator.core.events import (
     OrchestrationInstance,
 )
 from emulator.core.ids import ExecutionId, InstanceId
-from emulator.core.instance import InstancePage, InstanceQuery, InstanceRecord
+from emulator.core.instance import REPLACED, InstancePage, InstanceQuery, InstanceRecord
 from emulator.core.instant import Instant
 from emulator.core.messages import OutboundMessage, TaskMessage
 from emulator.core.status import LIVE, TERMINAL, RuntimeStatus
@@ -57,7 +57,6 @@ from emulator.settings import OverridableStates
 from emulator.wire import instance_row
 from emulator.wire.keys import KEY_LENGTH_MAX, escape
 
-_REPLACED: Final = "Replaced by a new instance with the same id."
 _REPLACE_LIMIT: Final = timedelta(hours=1)
 """How long a live instance may take to end that is to be replaced (extension, HttpApiHandler)."""
 _REPLACE_INTERVAL: Final = timedelta(milliseconds=50)
@@ -151,7 +150,7 @@ class HubClient:
         if existing is None or existing.status in TERMINAL:
             return existing
         if self._hub.settings.overridable_states is OverridableStates.ANY:
-            await self.terminate(instance, _REPLACED)
+            await self.terminate(instance, REPLACED)
             await self.wait(instance, limit=_REPLACE_LIMIT, interval=_REPLACE_INTERVAL)
             existing = await self._hub.instances.get(instance, payloads=False)
             if existing is None or existing.status in TERMINAL:

@@ -105,11 +105,12 @@ class EntityWorker:
         state = loaded.execution.state
         events = [e for m in messages if isinstance(e := m.message.event, EventRaised)]
         work = receive(state.started, events, now=self._clock.now(), rules=self._rules)
-        for text in work.unreadable:
-            warn(session.instance, Deviation.entity_message_unreadable(text))
+        unreadable = [Deviation.entity_message_unreadable(text) for text in work.unreadable]
+        for deviation in unreadable:
+            warn(session.instance, deviation)
         batch = work.batch(EntityId.of(session.instance))
         try:
-            result = await self._runner.run(batch) if batch.operations else None
+            result = await self._result_of(batch, unreadable)
         except BatchFailedError as error:
             deviation = Deviation.entity_batch_failed(_named(batch), str(error))
             if not self._settings.is_strict:
@@ -120,6 +121,20 @@ class EntityWorker:
         else:
             _log_failed(session, batch, result)
         await self._commit(loop, session, loaded, work, result, messages)
+
+    async def _result_of(
+        self, batch: EntityBatch, unreadable: Sequence[Deviation]
+    ) -> EntityResult | None:
+        """Run the operations, or fail them, if what came with them would stop the entity on Azure; None for none.
+
+        Raises:
+            BatchFailedError: nothing of the batch counts.
+        """
+        if not batch.operations:
+            return None
+        if unreadable and self._settings.is_strict:
+            return every_operation_fails(batch, compact(unreadable[0].message))
+        return await self._runner.run(batch)
 
     async def _commit(
         self,

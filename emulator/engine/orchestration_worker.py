@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,8 +28,10 @@ from emulator.core.events import (
     ExecutionTerminated,
 )
 from emulator.core.inbox import Judge, Verdict, judge_start
+from emulator.core.instance import REPLACED, InstanceRecord
 from emulator.core.instant import TICKS_PER_SECOND
 from emulator.core.messages import OutboundMessage
+from emulator.core.parity import Deviation
 from emulator.core.state import RuntimeState
 from emulator.core.status import TERMINAL, RuntimeStatus
 from emulator.core.versions import is_accepted
@@ -254,12 +257,27 @@ class OrchestrationWorker:
         for in_hand in discarded:
             event = in_hand.message.event
             if isinstance(event, ExecutionTerminated):
-                columns = instance_row.terminated_columns(event, self._clock.now())
-                try:
-                    await self._hub.instances.merge(session.instance, columns)
-                except NotFoundError:
+                row = await self._hub.instances.get(session.instance, payloads=False)
+                if row is None:
                     return
+                await self._terminate_row(row, event)
                 self._attendant.tell_end(session)
+
+    async def _terminate_row(self, row: InstanceRecord, event: ExecutionTerminated) -> None:
+        """End an instance by its row alone. Its start will be dropped; the real product would run it.
+
+        Not if another start takes its place at once: then no row is there for the old one any more.
+        """
+        if row.status is RuntimeStatus.FAILED:
+            return  # by strict parity, at a termination before this one
+        failure: str | None = None
+        if row.status is RuntimeStatus.PENDING and event.reason != REPLACED:
+            deviation = Deviation.terminated_start(row.scheduled_start)
+            warn(row.instance_id, deviation)
+            failure = deviation.failure_of(row.name) if self._settings.is_strict else None
+        columns = instance_row.terminated_columns(event, self._clock.now(), failure=failure)
+        with suppress(NotFoundError):
+            await self._hub.instances.merge(row.instance_id, columns)
 
     # --- versions ---------------------------------------------------------------------------------------------
 

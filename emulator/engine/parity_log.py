@@ -8,11 +8,11 @@ from emulator.log import fields, get_logger
 _log = get_logger(__name__)
 
 
-def warn(instance_id: str, deviation: Deviation, then: str = "") -> None:
-    """One line for an instance, and what comes of it here."""
+def warn(subject: str, deviation: Deviation, then: str = "") -> None:
+    """One line for an instance or a request, and what comes of it here."""
     _log.warning(
         "%s: %s%s",
-        instance_id,
+        subject,
         deviation.message,
         then,
         extra=fields("parity_warning", rule=str(deviation.rule)),

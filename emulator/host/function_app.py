@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from emulator.core.parity import Deviation
 from emulator.host.binding_api import BindingSpec, Direction, InvocationResult, TriggerKind
 from emulator.host.retry_policy import RetryPolicy
 
@@ -100,6 +101,8 @@ class FunctionApp:
     """Of both kinds: put aside before its code was looked at, or listed among the functions, where each call fails."""
     disabled: tuple[FunctionSpec, ...] = ()
     warnings: tuple[str, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+    """What works here and not on Azure."""
     source: object = None
     """The SDK's app object of the v2 model."""
 

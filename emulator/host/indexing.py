@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, cast
 
+from emulator.core.parity import Deviation
 from emulator.errors import ConfigError
 from emulator.host.binding_api import (
     BindingRegistry,
@@ -47,6 +48,7 @@ class _Found:
     failures: list[FunctionFailure] = field(default_factory=list[FunctionFailure])
     disabled: list[FunctionSpec] = field(default_factory=list[FunctionSpec])
     warnings: list[str] = field(default_factory=list[str])
+    deviations: list[Deviation] = field(default_factory=list[Deviation])
     names: set[str] = field(default_factory=set[str])
     """Of all that is declared, in lower case."""
 
@@ -85,6 +87,7 @@ def load_app(settings: AppSettings, registry: BindingRegistry) -> FunctionApp:
         failures=tuple(sorted(found.failures, key=lambda f: name_order(f.name))),
         disabled=tuple(sorted(found.disabled, key=lambda spec: name_order(spec.name))),
         warnings=tuple(found.warnings),
+        deviations=tuple(found.deviations),
         source=source,
     )
 
@@ -122,11 +125,10 @@ def _add(
     found.functions.append(replace(_loaded(found, resolved, load), retry=retry))
     remarks = (registry.remark(binding) for binding in spec.bindings)
     found.warnings.extend(f"function {spec.name!r}: {remark}" for remark in remarks if remark)
-    found.warnings.extend(
-        f"the binding name {b.name!r} of function {spec.name!r} has an underscore: it works here, but Azure refuses "
-        "such a function"
-        for b in spec.bindings
-        if "_" in b.name
+    found.deviations.extend(
+        Deviation.binding_underscore(binding.name, spec.name)
+        for binding in spec.bindings
+        if "_" in binding.name
     )
 
 

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from aiohttp import web
 
+from emulator.errors import InvalidRequestError
 from emulator.http import openapi
 from emulator.http.admin import HOME, AdminApi
 from emulator.http.bodies import message_body
@@ -374,6 +375,8 @@ class HttpServer:
                 route_params=route_params,
                 body=body.content,
             )
+        except InvalidRequestError as refused:
+            return web.Response(status=400, text=str(refused))
         finally:
             body.drop()
         if value is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, timedelta, tzinfo
 from typing import Final
 
@@ -21,7 +22,7 @@ from emulator.core.events import (
 from emulator.core.instance import InstanceRecord
 from emulator.core.instant import TICKS_PER_SECOND, Instant
 from emulator.core.json_text import compact
-from emulator.core.lenient_json import LenientJsonError, parse_first
+from emulator.core.lenient_json import LenientJsonError, Parsed, parse_first
 from emulator.core.status import RuntimeStatus
 from emulator.wire.event_json import spec_of, to_members
 
@@ -45,15 +46,19 @@ def stored_value(text: str | None) -> object:
     The real reader is lenient and stops after the first value, so a reason `42 is the answer` is the number 42. Where
     the real writer fails or writes what is no JSON (a comment, `undefined`), the text is shown.
     """
+    return _read_stored(text).value
+
+
+def _read_stored(text: str | None) -> Parsed:
     if text is None:
-        return None
+        return Parsed(value=None)
     if not text.strip():
-        return ""
+        return Parsed(value="")
     try:
         parsed = parse_first(text)
     except LenientJsonError:
-        return text
-    return parsed.value if parsed.is_writable else text
+        return Parsed(value=text)
+    return parsed if parsed.is_writable else replace(parsed, value=text)
 
 
 def first_value(text: str) -> str:
@@ -80,16 +85,31 @@ def zoned_text(instant: Instant, zone: tzinfo) -> str:
 
 
 def status_object(
-    record: InstanceRecord, *, show_input: bool, history: list[object] | None = None
+    record: InstanceRecord,
+    *,
+    show_input: bool,
+    on_unwritable: Callable[[str], None] | None = None,
+    history: list[object] | None = None,
 ) -> dict[str, object]:
-    """The status of an instance, members in their fixed order."""
+    """The status of an instance, members in their fixed order.
+
+    Args:
+        on_unwritable: told of a member whose text the real writer fails on, or writes as what is no JSON.
+    """
+
+    def shown(member: str, text: str | None) -> object:
+        stored = _read_stored(text)
+        if not stored.is_writable and on_unwritable is not None:
+            on_unwritable(member)
+        return stored.value
+
     status: dict[str, object] = {
         "name": record.name,
         "instanceId": record.instance_id,
         "runtimeStatus": str(record.status),
-        "input": stored_value(record.input) if show_input else None,
-        "customStatus": stored_value(record.custom_status),
-        "output": stored_value(record.output),
+        "input": shown("input", record.input if show_input else None),
+        "customStatus": shown("customStatus", record.custom_status),
+        "output": shown("output", record.output),
         "createdTime": second_text(record.created_at),
         "lastUpdatedTime": second_text(record.last_updated_at),
     }

@@ -14,7 +14,6 @@ from emulator.http.bodies import entity_object, first_value, message_body, store
 from emulator.http.dialect import TODAY
 from emulator.http.instances import page_of, page_size, token_of
 from emulator.http.messages import ApiRequest, ApiResponse, answer, empty, read_aside
-from emulator.http.queries import bound
 from emulator.http.surface import Route, RouteKey, Surface
 
 _EMPTY_KEY: Final = "$"
@@ -46,12 +45,12 @@ class EntityRoutes:
         self, request: ApiRequest, client: OrchestrationClient, segments: list[str]
     ) -> ApiResponse:
         """Entities that exist; a page may hold fewer than asked for, or none."""
-        query, zone = request.query, self._surface.zone
+        query, surface = request.query, self._surface
         name = segments[1].lower() if len(segments) > 1 else ""
         fetch_state = query.flag("fetchState", default=False)
         where = InstanceQuery(
-            created_from=bound(query.instant("lastOperationTimeFrom", zone)),
-            created_to=bound(query.instant("lastOperationTimeTo", zone)),
+            created_from=surface.bound(request, "lastOperationTimeFrom"),
+            created_to=surface.bound(request, "lastOperationTimeTo"),
             prefix=f"@{name}@" if name else "@",
             fetch_input=fetch_state,
         )

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
+from urllib.parse import urlsplit
 
+from emulator.core.parity import Deviation
 from emulator.errors import AppError, ConfigError
 from emulator.host.binding_api import InvocationResult, TriggerKind
 from emulator.host.function_app import FunctionApp, FunctionFailure, LoadedFunction
+from emulator.http.deviations import Deviations
 from emulator.http.routes import Template, compile_template, decode_segments
 from emulator.log import fields, get_logger
 
@@ -54,7 +57,7 @@ class RouteTable:
 
     routes: tuple[HttpRoute, ...]
     failures: tuple[FunctionFailure, ...]
-    warnings: tuple[str, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
     """What works here and not on Azure."""
 
     def find(self, method: str, path: str) -> tuple[HttpRoute, dict[str, str]] | None:
@@ -87,19 +90,16 @@ def build_routes(app: FunctionApp, prefix: str) -> RouteTable:
             failures.append(
                 FunctionFailure(name=function.name, message=message, spec=function.spec)
             )
-    warnings = tuple(_slash_warning(route, prefix) for route in routes if _has_slash(route, prefix))
-    return RouteTable(routes=tuple(routes), failures=tuple(failures), warnings=warnings)
+    deviations = tuple(
+        Deviation.leading_slash(route.function.name, prefix)
+        for route in routes
+        if _has_slash(route, prefix)
+    )
+    return RouteTable(routes=tuple(routes), failures=tuple(failures), deviations=deviations)
 
 
 def _has_slash(route: HttpRoute, prefix: str) -> bool:
     return bool(prefix) and (route.function.spec.trigger.text("route") or "").startswith("/")
-
-
-def _slash_warning(route: HttpRoute, prefix: str) -> str:
-    return (
-        f"the route of function {route.function.name!r} begins with a slash: it works here, but on Azure no app with "
-        f'such a route starts; remove the slash, or set "routePrefix" to "" instead of {prefix!r} in host.json'
-    )
 
 
 def _route(function: LoadedFunction, prefix: str) -> HttpRoute:
@@ -160,8 +160,15 @@ class HttpBinding(Protocol):
 class HttpFunctions:
     """Answers requests with the app's functions."""
 
-    def __init__(self, table: RouteTable, invoker: InvokerLike, binding: HttpBinding) -> None:
+    def __init__(
+        self,
+        table: RouteTable,
+        invoker: InvokerLike,
+        binding: HttpBinding,
+        deviations: Deviations,
+    ) -> None:
         """Serve the routes of a table."""
+        self._deviations = deviations
         self.table = table
         self._invoker = invoker
         self._binding = binding
@@ -177,7 +184,15 @@ class HttpFunctions:
         route_params: Mapping[str, str],
         body: bytes,
     ) -> Any:  # noqa: ANN401 - the binding's response value, or None
-        """Run the function of a route; None if it failed, which is a 500 without a body."""
+        """Run the function of a route; None if it failed, which is a 500 without a body.
+
+        Raises:
+            InvalidRequestError: the real host would give it no body, and this one is strict.
+        """
+        if body and "content-length" not in headers:
+            name = route.function.name
+            deviation = Deviation.body_without_length(name)
+            self._deviations.meet(f"{method} {urlsplit(url).path}", deviation, about=name)
         value = self._binding.request_value(
             method=method,
             url=url,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import tzinfo
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Final
 
 from emulator.core.instance import InstancePage, InstanceQuery, InstanceRecord
 from emulator.core.json_text import compact
-from emulator.core.status import LIVE, RuntimeStatus
+from emulator.core.parity import Deviation
+from emulator.core.status import LIVE, TERMINAL, RuntimeStatus
 from emulator.engine.ports import OrchestrationClient
 from emulator.http.bodies import LIVE_CODES, history_objects, status_object
 from emulator.http.messages import ApiRequest, ApiResponse, answer, empty
-from emulator.http.queries import bound
 from emulator.http.surface import Route, RouteKey, Surface
 
 TOKEN_HEADER: Final = "x-ms-continuation-token"
+_Show = Callable[[InstanceRecord], dict[str, object]]
 
 
 class InstanceRoutes:
@@ -45,29 +46,30 @@ class InstanceRoutes:
             wants_error = request.query.flag("returnInternalServerErrorOnFailure", default=False)
             status = 500 if wants_error else self._surface.dialect(request).failed_status
         headers = {"Location": request.url, "Retry-After": "5"} if status == 202 else {}
-        body = await status_body(request, client, record, self._surface.zone)
+        body = await status_body(request, client, record, self._surface)
         return answer(status, body, headers)
 
     async def _list(
         self, request: ApiRequest, client: OrchestrationClient, segments: list[str]
     ) -> ApiResponse:
         del segments
-        query, zone = request.query, self._surface.zone
+        query, surface = request.query, self._surface
         statuses = query.statuses("runtimeStatus")
         if statuses is not None and not statuses:
             return page_of(request, [], None)
         where = InstanceQuery(
-            created_from=bound(query.instant("createdTimeFrom", zone)),
-            created_to=bound(query.instant("createdTimeTo", zone)),
+            created_from=surface.bound(request, "createdTimeFrom"),
+            created_to=surface.bound(request, "createdTimeTo"),
             statuses=statuses or frozenset(),
             prefix=query.given("instanceIdPrefix"),
             fetch_input=query.flag("showInput", default=True),
         )
-        rows = page_size(request, self._surface.dialect(request).page_rows)
+        rows = page_size(request, surface.dialect(request).page_rows)
         page = await client.query(where, top=rows, continuation=token_of(request))
+        show = partial(_listed, request, surface)
         if rows is None and page.continuation is not None:
-            return _all_from(client, where, page)
-        items = [status_object(record, show_input=True) for record in page.records]
+            return _all_from(client, where, page, show)
+        items = [show(record) for record in page.records]
         return page_of(request, items, page.continuation)
 
     async def _purge(
@@ -93,22 +95,28 @@ class InstanceRoutes:
         self, request: ApiRequest, client: OrchestrationClient, segments: list[str]
     ) -> ApiResponse:
         del segments
-        created_from = request.query.instant("createdTimeFrom", self._surface.zone)
+        surface = self._surface
+        created_from = surface.time(request, "createdTimeFrom")
         if created_from is None:
             return answer(400, "Please provide value for 'createdTimeFrom' parameter.")
-        statuses = request.query.statuses("runtimeStatus")
+        created_to = surface.time(request, "createdTimeTo")
+        statuses = request.query.statuses("runtimeStatus") or frozenset()
+        if statuses and not statuses & TERMINAL:
+            surface.deviations.meet(request.line, Deviation.purge_of_live(statuses))
         count = await client.purge_where(
-            created_from=created_from,
-            created_to=request.query.instant("createdTimeTo", self._surface.zone),
-            statuses=statuses or frozenset(),
+            created_from=created_from, created_to=created_to, statuses=statuses
         )
         return answer(200, {"instancesDeleted": count}) if count else empty(404)
 
 
 async def status_body(
-    request: ApiRequest, client: OrchestrationClient, record: InstanceRecord, zone: tzinfo
+    request: ApiRequest, client: OrchestrationClient, record: InstanceRecord, surface: Surface
 ) -> dict[str, object]:
-    """The status of an instance with what the request's query asks to see."""
+    """The status of an instance with what the request's query asks to see.
+
+    Raises:
+        InvalidRequestError: the real product could not answer so, and the host is strict.
+    """
     show_input = request.query.flag("showInput", default=True)
     history: list[object] | None = None
     wants_history = request.query.flag("showHistory", default=False)
@@ -117,9 +125,26 @@ async def status_body(
             await client.history(record.instance_id),
             show_input=show_input,
             show_output=request.query.flag("showHistoryOutput", default=False),
-            zone=zone,
+            zone=surface.zone,
         )
-    return status_object(record, show_input=show_input, history=history)
+    return status_object(
+        record,
+        show_input=show_input,
+        on_unwritable=partial(_tell_unwritable, request, surface, record),
+        history=history,
+    )
+
+
+def _listed(request: ApiRequest, surface: Surface, record: InstanceRecord) -> dict[str, object]:
+    on_unwritable = partial(_tell_unwritable, request, surface, record)
+    return status_object(record, show_input=True, on_unwritable=on_unwritable)
+
+
+def _tell_unwritable(
+    request: ApiRequest, surface: Surface, record: InstanceRecord, member: str
+) -> None:
+    deviation = Deviation.unwritable_text(record.instance_id, member)
+    surface.deviations.meet(request.line, deviation, about=record.instance_id)
 
 
 # --- pages --------------------------------------------------------------------------------------------------------
@@ -138,17 +163,19 @@ def token_of(request: ApiRequest) -> str | None:
     return request.headers.get(TOKEN_HEADER) or None
 
 
-def _all_from(client: OrchestrationClient, where: InstanceQuery, page: InstancePage) -> ApiResponse:
+def _all_from(
+    client: OrchestrationClient, where: InstanceQuery, page: InstancePage, show: _Show
+) -> ApiResponse:
     """A list without pages; no more than one page of the store is held, however many rows there are."""
-    return ApiResponse(status=200, body="[", rest=_elements(client, where, page))
+    return ApiResponse(status=200, body="[", rest=_elements(client, where, page, show))
 
 
 async def _elements(
-    client: OrchestrationClient, where: InstanceQuery, page: InstancePage
+    client: OrchestrationClient, where: InstanceQuery, page: InstancePage, show: _Show
 ) -> AsyncIterator[str]:
     separator = ""
     while True:
-        shown = (compact(status_object(r, show_input=True)) for r in page.records)
+        shown = (compact(show(record)) for record in page.records)
         text = ",".join(shown)
         if text:
             yield f"{separator}{text}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from emulator.core.parity import Deviation
 from emulator.engine.ports import OrchestrationClient
 from emulator.errors import TransientStorageError
 from emulator.http.bodies import message_body
@@ -44,6 +45,7 @@ class ManagementApi:
         if route is None:
             return self._unknown(request)
         try:
+            self._look_at_path(request)
             return await route(request, self._surface.client(request), request.segments)
         except Exception as error:  # noqa: BLE001 - every failure is an answer
             response = response_to(error)
@@ -51,14 +53,20 @@ class ManagementApi:
                 self._tell(request, error)
             return response
 
+    def _look_at_path(self, request: ApiRequest) -> None:
+        """A path that was decoded once has a plus sign only where %2B was."""
+        for segment in request.segments:
+            if "+" in segment:
+                deviation = Deviation.plus_in_path(segment)
+                self._surface.deviations.meet(request.line, deviation, about=segment)
+
     def _tell(self, request: ApiRequest, error: Exception) -> None:
         """Log a failure; that the store cannot be reached is said once, and not for each request that finds it so."""
         is_known = isinstance(error, TransientStorageError) and self._surface.is_store_lost()
         _log.log(
             logging.DEBUG if is_known else logging.WARNING,
-            "%s %s failed: %s",
-            request.method,
-            request.path,
+            "%s failed: %s",
+            request.line,
             error,
             extra=fields("request_failed", path=request.path),
         )

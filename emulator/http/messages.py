@@ -49,6 +49,11 @@ class ApiRequest:
     is_rpc: bool = False
 
     @property
+    def line(self) -> str:
+        """What it is called in the log."""
+        return f"{self.method} {self.path}"
+
+    @property
     def segments(self) -> list[str]:
         """Parts of the path."""
         return self.path.split("/") if self.path else []

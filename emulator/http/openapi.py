@@ -201,7 +201,7 @@ _RESPONSES: Final[Json] = {
     "Failed": _json(
         _ref("Error"),
         "500: a task hub name or connection that cannot be, a storage service that does not answer, or a state that "
-        "changed meanwhile.",
+        "changed meanwhile. 400: what Azure would answer otherwise, under `--parity strict`.",
     ),
 }
 
@@ -509,7 +509,7 @@ def _signal(name: str, parameters: list[Json]) -> Json:
         [*parameters, _query("op", _TEXT, "Name of the operation; empty.")],
         {
             "202": _empty("Sent."),
-            "400": _json(_ref("Message"), "No JSON, or an entity that the app does not have."),
+            "400": _json(_ref("Problem"), "No JSON, or an entity that the app does not have."),
         },
         {
             "description": "Input of the operation: JSON, or any other text.",
@@ -525,6 +525,6 @@ def _delete(name: str, parameters: list[Json]) -> Json:
         parameters,
         {
             "202": _empty("Sent."),
-            "400": _json(_ref("Message"), "An entity that the app does not have."),
+            "400": _json(_ref("Problem"), "An entity that the app does not have."),
         },
     )

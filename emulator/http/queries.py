@@ -18,6 +18,7 @@ _ISO: Final = re.compile(
     r"(Z|[+-]\d{2}:?\d{2})?",
     re.IGNORECASE,
 )
+_SHORT_YEAR: Final = re.compile(r"\s*\d{1,2}-")
 _US: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?:\s+(\d{1,2}):(\d{2})(?::(\d{2}))?)?")
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,20}")
 _INTEGERS: Final = range(-(2**31), 2**31)
@@ -151,6 +152,11 @@ def _offset_ticks(zone: str | None) -> int:
     return (-1 if zone[0] == "-" else 1) * minutes * 60 * 10_000_000
 
 
-def bound(moment: Instant | None) -> Instant | None:
-    """A bound of a listing: the beginning of time is none."""
-    return None if moment is None or moment == MIN_INSTANT else moment
+def is_bound(moment: Instant | None) -> bool:
+    """Whether a time is a bound of a listing: the beginning of time is none."""
+    return moment is not None and moment != MIN_INSTANT
+
+
+def has_short_year(text: str) -> bool:
+    """Whether a time begins with a year that the real parser does not take for one: of one or two digits."""
+    return _SHORT_YEAR.match(text) is not None

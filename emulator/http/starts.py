@@ -127,7 +127,7 @@ class StartRoutes:
         status = 200
         if record.status is RuntimeStatus.FAILED:
             status = 500 if failure_flag else self._surface.dialect(request).failed_status
-        body = await status_body(request, client, record, self._surface.zone)
+        body = await status_body(request, client, record, self._surface)
         return answer(status, body)
 
     def links(

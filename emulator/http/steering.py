@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from emulator.core.entity_messages import is_entity_id, unreadable
 from emulator.core.instance import InstanceRecord
+from emulator.core.parity import Deviation
 from emulator.core.status import TERMINAL
 from emulator.engine.ports import OrchestrationClient
 from emulator.errors import InstanceConflictError, InstanceNotFoundError
@@ -47,6 +49,10 @@ class SteeringRoutes:
         if not text.strip() and self._surface.dialect(request).takes_empty_events:
             text = "null"
         data = await read_aside(first_value, text)
+        problem = unreadable(segments[3], data) if is_entity_id(segments[1]) else None
+        if problem is not None:
+            deviation = Deviation.entity_message_unreadable(problem)
+            self._surface.deviations.refuse_if_strict(request.line, deviation)
         await client.raise_event(segments[1], segments[3], data)
         return empty(202)
 

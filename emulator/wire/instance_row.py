@@ -195,15 +195,23 @@ def touched_columns(now: Instant) -> dict[str, Value]:
     return {"LastUpdatedTime": now}
 
 
-def terminated_columns(event: ExecutionTerminated, now: Instant) -> dict[str, Value]:
-    """What is merged when an instance is terminated before it ever ran."""
+def terminated_columns(
+    event: ExecutionTerminated, now: Instant, *, failure: str | None = None
+) -> dict[str, Value]:
+    """What is merged when an instance is terminated before it ever ran.
+
+    Args:
+        failure: the output of one that counts as failed instead.
+    """
+    status = RuntimeStatus.TERMINATED if failure is None else RuntimeStatus.FAILED
     columns: dict[str, Value] = {
-        "RuntimeStatus": str(RuntimeStatus.TERMINATED),
+        "RuntimeStatus": str(status),
         "LastUpdatedTime": event.timestamp,
         "CompletedTime": now,
     }
-    if event.reason is not None:
-        columns["Output"] = event.reason
+    output = failure if failure is not None else event.reason
+    if output is not None:
+        columns["Output"] = output
     return columns
 
 

@@ -18,7 +18,7 @@ async def http_start(req: func.HttpRequest, client):
 
 @app.orchestration_trigger(context_name="context")
 def purchase(context: df.DurableOrchestrationContext):
-    order = context.get_input() or {"what": "a coffee machine", "timeoutSeconds": 1}
+    order = context.get_input() or {"what": "a coffee machine", "timeoutSeconds": 2}
     yield context.call_activity("ask", f"May I buy {order['what']}? ({context.instance_id})")
     deadline = context.current_utc_datetime + timedelta(seconds=order["timeoutSeconds"])
     timeout = context.create_timer(deadline)

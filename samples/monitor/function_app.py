@@ -17,7 +17,7 @@ async def http_start(req: func.HttpRequest, client):
 
 @app.orchestration_trigger(context_name="context")
 def monitor(context: df.DurableOrchestrationContext):
-    job = context.get_input() or {"id": "nightly", "pollingSeconds": 0.2, "expirySeconds": 60}
+    job = context.get_input() or {"id": "nightly", "pollingSeconds": 2, "expirySeconds": 60}
     expiry = context.current_utc_datetime + timedelta(seconds=job["expirySeconds"])
     checks = 0
     while context.current_utc_datetime < expiry:

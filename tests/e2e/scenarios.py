@@ -353,6 +353,12 @@ FANS = (
         output="went on",
     ),
     Scenario(
+        name="any-of-nothing",
+        orchestrator="any_of_nothing",
+        rows="ES EC#0(Completed)",
+        output="went on",
+    ),
+    Scenario(
         name="all-of-what-has-ended",
         orchestrator="all_twice",
         rows="ES TS#0(echo) TS#1(echo) TS#2(echo) | TC>0 TC>1 TC>2 EC#3(Completed)",
@@ -425,6 +431,7 @@ RETRIES = (
         rows="ES SO#0(flaky_child) | SF>0 TM#1 | FI>1 SO#2(flaky_child) | SC>2 EC#3(Completed)",
         output="attempt 2",
         lasts=1,
+        warns="timers-early",
     ),
     Scenario(
         name="retry-of-a-child-exhausted",
@@ -433,6 +440,7 @@ RETRIES = (
         rows="ES SO#0(flaky_child) | SF>0 TM#1 | FI>1 SO#2(flaky_child) | SF>2 TM#3 | FI>3 EC#4(Failed)",
         status=FAILED,
         lasts=1,
+        warns="timers-early",
     ),
     Scenario(
         name="retry-options-without-an-attempt",
@@ -458,6 +466,7 @@ TIMERS = (
         input=0.25,
         rows="ES TM#0 | FI>0 EC#1(Completed)",
         lasts=0.25,
+        warns="timers-early",
     ),
     Scenario(
         name="timer-in-the-past",
@@ -489,6 +498,7 @@ TIMERS = (
         input=1,
         rows="ES TM#0 | FI>0 TM#1 | FI>1 TM#2 | FI>2 EC#3(Completed)",
         lasts=3,
+        warns="timers-early",
     ),
     Scenario(
         name="two-timers-and-the-longer-is-cancelled",
@@ -497,6 +507,7 @@ TIMERS = (
         rows="ES TM#0 TM#1 | FI>0 EC#2(Completed)",
         output="short",
         lasts=1,
+        warns="timers-early",
     ),
     Scenario(
         name="time-does-not-go-back",
@@ -533,6 +544,15 @@ TIMERS = (
         lasts=3,
     ),
     Scenario(
+        name="long-timer-cannot-be-cancelled",
+        orchestrator="timer_against_event",
+        input=10 * 86_400,
+        steps=(raised(1, "approval"),),
+        rows="ES TM#0 | ER(approval) | FI>0 EC#1(Completed)",
+        lasts=3 * 86_400,
+        is_long=True,
+    ),
+    Scenario(
         name="activity-before-its-deadline",
         orchestrator="timer_against_activity",
         input=[20, 1],
@@ -547,6 +567,7 @@ TIMERS = (
         rows="ES TM#0 TS#1(slow) | FI>0 | TC>1 EC#2(Completed)",
         output="too slow",
         lasts=3,
+        warns="timers-early",
     ),
 )
 
@@ -923,6 +944,12 @@ REFUSED = (
         for kind in ("activity", "child", "entity", "signal")
     ),
     Scenario(
+        name="call-by-function-of-another-name",
+        orchestrator="calls_by_function_of_another_name",
+        rows="ES EC#0(Failed)",
+        status=FAILED,
+    ),
+    Scenario(
         name="child-with-the-id-of-its-parent",
         orchestrator="starts_itself",
         rows="ES EC#0(Failed)",
@@ -1003,7 +1030,7 @@ PARITY = (
         "| FI>3 TS#4(flaky_later) | TC>4 EC#5(Completed)",
         output="next",
         lasts=3,
-        warns="starts-later other-ids",
+        warns="starts-later other-ids timers-early",
         any_order=True,
     ),
 )

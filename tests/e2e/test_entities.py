@@ -24,8 +24,11 @@ from emulator.core.instance import InstanceQuery
 from emulator.core.instant import Instant
 from emulator.core.messages import OutboundMessage, TaskMessage
 from emulator.core.status import RuntimeStatus
+from emulator.engine.client import HubClient
+from emulator.engine.courier import Courier
 from emulator.engine.ports import EntityCleanup
 from emulator.hub.message_queue import CLIENT_SENDER
+from emulator.hub.task_hub import TaskHub
 from emulator.settings import Parity
 from emulator.storage.memory import MemoryStorage
 from emulator.testing.chance import SeededIds
@@ -401,6 +404,27 @@ def test_an_external_event_for_an_entity_is_dropped_and_said_so(
     [text] = told(caplog)
     assert "event 'operate'" in text
     assert "external events" in text
+
+
+@pytest.mark.parametrize("parity", Parity)
+def test_strict_parity_fails_the_operations_that_came_with_an_external_event(
+    parity: Parity, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both are in the queue before the host looks into it, and so in one batch."""
+
+    async def scene(parts: Parts) -> None:
+        hub = TaskHub(parts.storage, parts.settings.hub, parts.ids.hex32)
+        courier = Courier(hub, parts.clock, parts.ids)
+        outside = HubClient(hub, courier, clock=parts.clock, ids=parts.ids)
+        await outside.raise_event("@counter@k", "operate", "5")
+        await outside.signal_entity("Counter", "k", "add", json.dumps("1"))
+        await asyncio.sleep(2)
+        assert await state(parts, "Counter", "k") == (1 if parity is Parity.WARN else None)
+        await signal(parts, "Counter", "k", "add", 5)
+        await becomes(parts, "Counter", "k", 6 if parity is Parity.WARN else 5)
+
+    play(APP, scene, parity=parity, max_queue_polling_interval=timedelta(seconds=1))
+    assert len(told(caplog)) == 1
 
 
 def test_an_entity_that_is_suspended_goes_on_and_it_is_said_so(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from emulator.core.parity import Rule
 from emulator.errors import ConfigError
 from tests.support.apps import HTTP, V2, function_json, loaded, v2_app, write_app
 
@@ -220,8 +221,9 @@ def test_an_underscore_in_a_binding_name_works_and_is_said(tmp_path: Path) -> No
     function = "@app.activity_trigger(input_name='my_input')\ndef f(my_input): ..."
     with loaded(v2_app(tmp_path, function)) as found:
         assert names(found) == ["f"]
-        (warning,) = found.warnings
-        assert "'my_input' of function 'f' has an underscore: it works here, but Azure" in warning
+        (deviation,) = found.deviations
+        assert deviation.rule is Rule.BINDING_UNDERSCORE
+        assert "'my_input' of function 'f' has an underscore" in deviation.message
 
 
 def test_two_activities_of_one_durable_name(tmp_path: Path) -> None:

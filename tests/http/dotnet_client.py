@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from emulator.compose import Host
 from emulator.errors import InstanceConflictError, InvalidRequestError
+from emulator.http.deviations import Deviations
 from emulator.http.intake import Body
 from emulator.http.messages import ApiRequest, ApiResponse, answer
 from emulator.http.queries import Query
@@ -35,6 +36,7 @@ class DotnetClient:
             code=lambda: None,
             zone=UTC,
             is_store_lost=lambda: False,
+            deviations=Deviations(is_strict=False),
             use_forwarded_host=host.settings.http.use_forwarded_host,
         )
         self._routes = StartRoutes(self._surface)

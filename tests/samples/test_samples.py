@@ -22,16 +22,21 @@ ACTS: dict[str, Callable[[Caller, str], Awaitable[None]]] = {"external_events": 
 
 
 @pytest.mark.parametrize("sample", all_samples())
-async def test_a_sample_gives_the_output_that_its_readme_promises(sample: str, place: Place):
+async def test_a_sample_gives_the_output_that_its_readme_promises(
+    sample: str, place: Place, caplog: pytest.LogCaptureFixture
+):
+    """And does nothing that Azure would do otherwise."""
     promise = promise_of(sample)
     assert promise.arguments[:2] == ("start", f"samples/{sample}")
     async with hosting(SAMPLES / sample, place) as host:
         assert host.host.app.failures == ()
         assert host.host.app.warnings == ()
+        assert host.host.app.deviations == host.host.routes.deviations == ()
         instance_id = await host.start(promise.orchestrator)
         if sample in ACTS:
             await ACTS[sample](host, instance_id)
         assert await host.result(instance_id) == promise.output
+    assert not [r for r in caplog.records if getattr(r, "event", "") == "parity_warning"]
 
 
 @pytest.mark.parametrize("sample", all_samples())

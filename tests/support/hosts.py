@@ -137,11 +137,12 @@ class Caller:
         json: Json = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        in_chunks: bool = False,
     ) -> Reply:
         """Send a request; `path` may be a whole URL, such as a management link. `body` is sent as it is."""
         url = path if path.startswith("http") else f"{self.base}{path}"
         async with self._session.request(
-            method, url, json=json, data=body, headers=headers
+            method, url, json=json, data=body, headers=headers, chunked=in_chunks or None
         ) as response:
             text = await response.text()
             body = await response.json(content_type=None) if _looks_like_json(text) else None

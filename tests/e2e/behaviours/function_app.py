@@ -237,6 +237,12 @@ def all_of_nothing(context):
 
 
 @app.orchestration_trigger(context_name="context")
+def any_of_nothing(context):
+    yield context.task_any([])
+    return "went on"
+
+
+@app.orchestration_trigger(context_name="context")
 def all_twice(context):
     """Tasks that were scheduled are awaited again."""
     tasks = [context.call_activity("echo", n) for n in range(3)]
@@ -632,6 +638,17 @@ def calls_what_is_not_there(context):
     elif kind == "signal":
         context.signal_entity(df.EntityId("nobody", "k"), "add", 1)
         yield context.call_activity("echo", 1)
+
+
+@app.orchestration_trigger(context_name="context")
+def calls_by_function_of_another_name(context):
+    """The SDK calls by the name of the Python function, under which the host knows nothing."""
+    yield context.call_activity(has_another_name, 1)
+
+
+@app.orchestration_trigger(context_name="context")
+def starts_a_version(context):
+    yield context.call_sub_orchestrator("returns", 1, version="9")
 
 
 @app.orchestration_trigger(context_name="context")

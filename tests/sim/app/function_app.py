@@ -109,7 +109,7 @@ def retry(context):
 
 @app.orchestration_trigger(context_name="context")
 def retry_child(context):
-    options = df.RetryOptions(1_000, 2)
+    options = df.RetryOptions(2_000, 2)
     try:
         yield context.call_sub_orchestrator_with_retry("failing", options)
     except Exception:
