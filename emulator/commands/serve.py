@@ -9,8 +9,9 @@ import signal
 import sys
 import warnings
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from emulator import config
@@ -140,8 +141,15 @@ def stop_on_signal() -> asyncio.Event:
     """Set when the process is told to stop. A second signal, of either kind, ends it at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def tell_loop(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(_on_signal, stop, loop)
+
     for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, _on_signal, stop, loop)
+        try:
+            loop.add_signal_handler(number, _on_signal, stop, loop)
+        except NotImplementedError:  # the loops of Windows hear of no signals
+            signal.signal(number, tell_loop)
     return stop
 
 
@@ -151,7 +159,8 @@ def _on_signal(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
     write_at_once()
     stop.set()
     for number in STOP_SIGNALS:
-        loop.remove_signal_handler(number)
+        with suppress(NotImplementedError):
+            loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
 
 
