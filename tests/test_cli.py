@@ -88,6 +88,9 @@ OVERRIDE = "AzureFunctionsJobHost__extensions__durableTask__"
 MISTAKES: list[tuple[str, dict[str, Any], tuple[str, ...], dict[str, str], int, str]] = [
     ("host.json is no JSON", {"host.json": '{"version" "2.0"}'}, (), {}, 2,
      r"^/.*host\.json, line 1, column 12: Expecting ':' delimiter\. The line is: \{\"version\" \"2\.0\"\}$"),
+    ("host.json is no JSON to the SDK", {"host.json": '{"version": "2.0", /* of the host */}'}, (), {}, 2,
+     r"^/.*host\.json: azure-functions-durable reads it, too, and takes no comments, .* \(Expecting .*\)\. "
+     r"Remove them; on Azure, too, no function would run$"),
     ("the wrong version", {"host.json": {"version": "1.0"}}, (), {}, 2,
      r'^/.*host\.json: "version" must be "2\.0", not "1\.0"; add "version": "2\.0"$'),
     ("a senseless hub name", host_json(hubName="-"), (), {}, 2, r"^/.*hubName"),
