@@ -127,6 +127,11 @@ def introduce(host: Host, tell: Callable[[str], None]) -> None:
         tell(f"Warning: {warning}")
     for failure in (*host.app.failures, *host.routes.failures):
         tell(failure.message)
+    if not (host.app.functions or host.app.failures or host.app.disabled or host.app.warnings):
+        tell(
+            f"No job functions found in {host.settings.app.root}: write a function_app.py, or folders with a "
+            "function.json"
+        )
     tell("Worker process started and initialized.")
     tell(describe(host))
     tell(f"Host lock lease acquired by instance ID '{host.settings.hub.worker_id}'.")
