@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from socket import socket
 
 from bindings.activity_trigger import Activities
@@ -514,9 +515,15 @@ def load_functions(settings: Settings) -> FunctionApp:
     """The functions of an app, and those that failed; nothing runs.
 
     Raises:
-        ConfigError: the app's script cannot be loaded.
+        ConfigError: the app's script cannot be loaded, or its SDK cannot.
     """
-    make_sdk_fast()
+    try:
+        make_sdk_fast()
+    except ValueError as error:  # it reads the host.json of the current folder as it is imported
+        raise ConfigError(
+            f"{Path('host.json').resolve()}: azure-functions-durable reads it, too, and takes no comments, trailing "
+            f"commas or byte order mark ({error}). Remove them; on Azure, too, no function would run"
+        ) from error
     return load_app(settings.app, Registry())
 
 

@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 from emulator.engine.clock import SystemZone
 from emulator.errors import ConfigError, PreconditionError
 from emulator.host.expressions import resolve_settings, resolve_whole
-from emulator.host.host_json import HostJson, json_object, json_where, read_json_file
+from emulator.host.host_json import OVERRIDE_PREFIX, HostJson, json_object, read_json_file
 from emulator.host.local_settings import (
     LOCAL_SETTINGS,
     LocalSettings,
@@ -45,7 +45,6 @@ from emulator.wire.names import sanitise_hub_name, validate_hub_name
 C = TypeVar("C", Parity, ManagementUrls)
 
 HOST_JSON: Final = "host.json"
-OVERRIDE_PREFIX: Final = "AzureFunctionsJobHost__"
 DEFAULT_STORAGE: Final = "AzureWebJobsStorage"
 STATE_FOLDER: Final = ".durable"
 THREADS_DEFAULT_MAX: Final = 32
@@ -248,7 +247,7 @@ def _notices(host: HostJson, lookup: AppSettings) -> tuple[str, ...]:
     path = "extensions.durableTask.extendedSessionsEnabled"
     if host.flag(path, default=False):
         notices.append(
-            f"{json_where(host.where, path)} is true; Python apps have no extended sessions, so it is ignored."
+            f"{host.place(path)} is true; Python apps have no extended sessions, so it is ignored."
         )
     return tuple(notices)
 
@@ -411,12 +410,12 @@ def _check_provider(host: HostJson, store: str) -> None:
     kind = host.text(f"{store}.type")
     if kind is not None and kind.lower() != "azurestorage":
         raise ConfigError(
-            f"{host.where}: {store}.type is {kind!r}, and only AzureStorage is supported here; remove it, or set "
+            f"{host.place(f'{store}.type')} is {kind!r}, and only AzureStorage is supported here; remove it, or set "
             "it to AzureStorage for local runs"
         )
     if host.flag(f"{store}.useLegacyPartitionManagement", default=False):
         raise ConfigError(
-            f"{host.where}: {store}.useLegacyPartitionManagement is true, and that way to deal out control "
+            f"{host.place(f'{store}.useLegacyPartitionManagement')} is true, and that way to deal out control "
             "queues is not supported here: it takes a queue from a host while its work is running. Remove it, for "
             "all hosts of the hub; useTablePartitionManagement: false deals them out by leases on blobs, too, "
             "without that"
@@ -427,8 +426,8 @@ def _hub_name(host: HostJson, lookup: AppSettings) -> str:
     path = "extensions.durableTask.hubName"
     configured = host.text(path)
     if configured:
-        name = resolve_whole(configured, lookup, json_where(host.where, path))
-        return validate_hub_name(name, json_where(host.where, path))
+        name = resolve_whole(configured, lookup, host.place(path))
+        return validate_hub_name(name, host.place(path))
     site = lookup.get("WEBSITE_SITE_NAME")
     return sanitise_hub_name(site) if site else HubSettings().hub_name
 
@@ -457,9 +456,7 @@ def _storage(host: HostJson, lookup: AppSettings, flags: Flags) -> StorageSettin
     if connection is None and wanted is None and named is None:
         return StorageSettings(kind=StorageKind.EMBEDDED, path=default_path)
     if connection is None:
-        source = (
-            "--storage" if wanted is not None else json_where(host.where, f"{store}.connectionName")
-        )
+        source = "--storage" if wanted is not None else host.place(f"{store}.connectionName")
         raise ConfigError(
             f"{source} names the connection {name!r}, and there is no such setting: add {name} to the Values of "
             f"{LOCAL_SETTINGS} or to the environment, or use --storage memory or --storage embedded"
@@ -476,7 +473,7 @@ def _connection_name(host: HostJson, lookup: AppSettings, store: str) -> str | N
         path = f"{store}.{member}"
         name = host.text(path)
         if name:
-            return resolve_settings(name, lookup, json_where(host.where, path))
+            return resolve_settings(name, lookup, host.place(path))
     return None
 
 

@@ -244,7 +244,7 @@ def configure_logging(
 def describe(host: Host) -> str:
     """The table of functions, the store and where the management API is."""
     base = f"http://localhost:{host.server.port}"
-    lines = ["", "Functions:", ""]
+    lines: list[str] = []
     for route in host.routes.routes:
         methods = f" [{','.join(sorted(route.methods))}]" if route.methods else " "
         lines += [f"\t{route.function.name}:{methods} {base}/{route.path.lstrip('/')}", ""]
@@ -252,6 +252,7 @@ def describe(host: Host) -> str:
     for function in host.app.functions:
         if function.name not in served and function.spec.trigger.kind != "httptrigger":
             lines += [f"\t{function.name}: {function.spec.trigger.type}", ""]
+    lines = ["", "Functions:", "", *lines] if lines else [""]
     lines += [f"Function {spec.name} is disabled." for spec in host.app.disabled]
     lines += [f"Task hub:   {host.settings.hub.hub_name} on {host.storage.description}"]
     lines += [f"Management: {host.links.base}/instances", ""]

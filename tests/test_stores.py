@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import gc
+import sys
 from pathlib import Path
 
 import pytest
 
 from emulator.errors import ConfigError
 from emulator.settings import AppSettings, Settings, StorageKind, StorageSettings
+from emulator.storage.azure import AzureStorage
 from emulator.storage.memory import MemoryStorage
 from emulator.storage.ports import Storage
 from emulator.stores import Stores
@@ -80,3 +83,35 @@ async def test_without_an_account_everything_is_kept_in_the_one_store(kind: Stor
 async def test_a_connection_without_a_setting_is_named_with_what_to_do(kind: StorageKind) -> None:
     with pytest.raises(ConfigError, match="'Nowhere': add Nowhere to the Values of"):
         await Bench(kind).stores.open("Nowhere")
+
+
+async def test_an_account_by_identity_without_its_package_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And leaves nothing open, which would be told after the end."""
+    monkeypatch.setitem(sys.modules, "azure.identity.aio", None)
+    uris = {"accountName": "nobody"}
+    settings = StorageSettings(kind=StorageKind.AZURE, service_uris=uris)
+    storage = AzureStorage(settings, ManualClock())
+    with pytest.raises(ConfigError, match=r"pip install durable-functions-emulator\[identity\]"):
+        await storage.open()
+    gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("host", "advice"),
+    [
+        ("127.0.0.1", "Is it running? For Azurite"),
+        ("account.invalid", "See that its name is right"),
+    ],
+)
+async def test_an_account_that_cannot_be_reached_is_told_with_what_may_be_wrong(
+    host: str, advice: str
+) -> None:
+    endpoints = ";".join(f"{kind}Endpoint=http://{host}:1/a" for kind in ("Blob", "Queue", "Table"))
+    text = f"AccountName=a;AccountKey=eA==;{endpoints}"
+    settings = StorageSettings(kind=StorageKind.AZURE, connection_string=text)
+    with pytest.raises(ConfigError, match="cannot be used: ") as refusal:
+        await AzureStorage(settings, ManualClock()).open()
+    assert advice in str(refusal.value)
+    assert "or use --storage embedded" in str(refusal.value)

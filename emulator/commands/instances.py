@@ -252,5 +252,6 @@ async def restart(
     ] = True,
 ) -> None:
     """Start the same function with the same input again."""
+    await hub.record(instance)
     started = await hub.client.restart(instance, new_id=new_id)
     hub.out.result({"id": started}, f"Started '{started}'.")

@@ -9,8 +9,9 @@ import signal
 import sys
 import warnings
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from emulator import config
@@ -127,6 +128,11 @@ def introduce(host: Host, tell: Callable[[str], None]) -> None:
         tell(f"Warning: {warning}")
     for failure in (*host.app.failures, *host.routes.failures):
         tell(failure.message)
+    if not (host.app.functions or host.app.failures or host.app.disabled or host.app.warnings):
+        tell(
+            f"No job functions found in {host.settings.app.root}: write a function_app.py, or folders with a "
+            "function.json"
+        )
     tell("Worker process started and initialized.")
     tell(describe(host))
     tell(f"Host lock lease acquired by instance ID '{host.settings.hub.worker_id}'.")
@@ -141,8 +147,15 @@ def stop_on_signal() -> asyncio.Event:
     """Set when the process is told to stop. A second signal, of either kind, ends it at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def tell_loop(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(_on_signal, stop, loop)
+
     for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, _on_signal, stop, loop)
+        try:
+            loop.add_signal_handler(number, _on_signal, stop, loop)
+        except NotImplementedError:  # the loops of Windows hear of no signals
+            signal.signal(number, tell_loop)
     return stop
 
 
@@ -152,7 +165,8 @@ def _on_signal(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
     write_at_once()
     stop.set()
     for number in STOP_SIGNALS:
-        loop.remove_signal_handler(number)
+        with suppress(NotImplementedError):
+            loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
 
 

@@ -153,7 +153,8 @@ class _Team:
     async def _end_all(self) -> None:
         await self._stop.wait()
         self._first_ready.set()
-        say(STOPPING)
+        if self._failure is None or not self._is_alone:
+            say(STOPPING)
         for each in self._sockets:
             each.close()
         for member in self._members:

@@ -38,6 +38,10 @@ CLOCKS_APART: Final = 15 * TICKS_PER_SECOND
 START_DEQUEUE_COUNT_MAX: Final = 10
 """A start whose Instances row never appears is deleted at this delivery (OrchestrationSessionManager)."""
 
+UNASKED_DEQUEUE_COUNT_MAX: Final = 10
+"""So is an entity's answer that no history has asked for: about seventeen minutes later, when whoever asked and died
+has long been followed by another, who asked again under another id. The real product gives it back for ever."""
+
 
 class Verdict(StrEnum):
     """What becomes of a message."""
@@ -119,7 +123,8 @@ class Judge:
 
     def _judge_unasked(self, arrival: Arrival) -> Verdict:
         if self._is_early_answer_of_entity(arrival):
-            return Verdict.DEFER
+            is_in_vain = arrival.dequeue_count >= UNASKED_DEQUEUE_COUNT_MAX
+            return Verdict.DISCARD if is_in_vain else Verdict.DEFER
         return self._once(arrival.message.event)
 
     def _once(self, event: HistoryEvent) -> Verdict:

@@ -99,14 +99,20 @@ class _Sender:
         return request
 
     def deliverable(self, horizon: Stamp) -> Iterator[Request]:
-        """What was held back and has its predecessor now, or no longer needs it."""
+        """What was held back and has its predecessor now, or no longer needs it.
+
+        What is not later than the last one has been sent again with labels of its own, since the sender died before it
+        had sent all. The real product takes it and goes back to its label; what follows the later one then waits for
+        ever.
+        """
         while self.buffered:
             moment, request = min(self.buffered.items())
             before = request.predecessor.instant
             if before > self.last.instant and before >= horizon.instant:
                 return
             del self.buffered[moment]
-            yield self.deliver(request, horizon)
+            if moment > self.last.instant:
+                yield self.deliver(request, horizon)
 
 
 class MessageSorter:

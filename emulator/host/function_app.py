@@ -38,6 +38,13 @@ class FunctionSpec:
     entry_point: str
     directory: Path
     retry: Mapping[str, str] | None = None
+    declaration: Path | None = None
+    """The function.json; None if the script declares it."""
+
+    @property
+    def place(self) -> Path:
+        """The file that declares it."""
+        return self.declaration or self.script
 
     @cached_property
     def trigger(self) -> BindingSpec:

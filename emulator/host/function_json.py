@@ -39,6 +39,7 @@ def read_function_json(folder: Path) -> FunctionSpec:
         entry_point=str(members.get("entrypoint") or DEFAULT_ENTRY_POINT),
         directory=folder,
         retry=_retry(members.get("retry")),
+        declaration=path,
     )
     check_spec(spec, str(path))
     return spec

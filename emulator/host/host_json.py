@@ -80,9 +80,8 @@ def _keep_strings(match: re.Match[str]) -> str:
     return match[0] if match[0][0] == '"' else " "
 
 
-def json_where(file: str, path: str) -> str:
-    """File and member, for messages."""
-    return f"{file}: {path}"
+OVERRIDE_PREFIX: Final = "AzureFunctionsJobHost__"
+"""What the names of settings begin with that override members of host.json."""
 
 
 class HostJson:
@@ -100,6 +99,12 @@ class HostJson:
         self._content = content
         self._overrides = overrides
         self.where = where
+
+    def place(self, path: str) -> str:
+        """Where a member's value stands, for messages: file and member, or the setting that overrides it."""
+        if path.lower() in self._overrides:
+            return f"{OVERRIDE_PREFIX}{path.replace('.', '__')}"
+        return f"{self.where}: {path}"
 
     def has(self, path: str) -> bool:
         """Whether a member is there."""
@@ -261,7 +266,7 @@ class HostJson:
     def _wrong(self, path: str, value: object, allowed: str) -> ConfigError:
         shown = json.dumps(value)[:60]
         return ConfigError(
-            f"{json_where(self.where, path)} is {shown}, but it must be {allowed}; change or remove it"
+            f"{self.place(path)} is {shown}, but it must be {allowed}; change or remove it"
         )
 
 

@@ -108,7 +108,7 @@ def _add(
     ):
         return
     try:
-        check_spec(spec, str(spec.script))
+        check_spec(spec, str(spec.place))
         _check_unique(found, spec)
         _check_bindings(spec, registry)
         if _is_disabled(settings, spec.name):
@@ -116,7 +116,7 @@ def _add(
             return
         resolved = _resolved(spec, settings)
         _check_members(resolved, registry)
-        retry = read_policy(spec.retry, str(spec.script))
+        retry = read_policy(spec.retry, str(spec.place))
     except ConfigError as error:
         found.failures.append(
             _failure(spec.name, f"The '{spec.name}' function is in error: {error}", spec)
@@ -179,7 +179,7 @@ def _check_unique(found: _Found, spec: FunctionSpec) -> None:
     for other in found.functions:
         if other.name.lower() == spec.name.lower():
             raise ConfigError(
-                f"Function {spec.name} does not have a unique function name: {other.spec.script} has "
+                f"Function {spec.name} does not have a unique function name: {other.spec.place} has "
                 f"{other.name}. Please change @app.function_name() or the function method name to be unique."
             )
 
@@ -188,7 +188,7 @@ def _check_bindings(spec: FunctionSpec, registry: BindingRegistry) -> None:
     for binding in spec.bindings:
         refusal = registry.refusal(binding)
         if refusal is not None:
-            raise ConfigError(f"{spec.script}: {refusal}")
+            raise ConfigError(f"{spec.place}: {refusal}")
 
 
 def _check_members(spec: FunctionSpec, registry: BindingRegistry) -> None:
@@ -196,7 +196,7 @@ def _check_members(spec: FunctionSpec, registry: BindingRegistry) -> None:
         try:
             registry.check(binding)
         except ConfigError as error:
-            raise ConfigError(f"{spec.script}: the binding {binding.name!r}: {error}") from error
+            raise ConfigError(f"{spec.place}: the binding {binding.name!r}: {error}") from error
 
 
 def _check_durable_names(found: _Found) -> None:
@@ -211,7 +211,7 @@ def _check_durable_names(found: _Found) -> None:
         if key in seen:
             found.functions.remove(function)
             message = (
-                f"The '{function.name}' function is in error: {function.spec.script}: its durable name "
+                f"The '{function.name}' function is in error: {function.spec.place}: its durable name "
                 f"{function.spec.durable_name!r} is that of function '{seen[key]}'; rename one"
             )
             found.failures.append(_failure(function.name, message, function.spec))
@@ -224,7 +224,7 @@ def _resolved(spec: FunctionSpec, settings: AppSettings) -> FunctionSpec:
     Raises:
         ConfigError: a setting does not exist.
     """
-    where = str(spec.script)
+    where = str(spec.place)
     return replace(
         spec, bindings=tuple(_resolved_binding(b, settings, where) for b in spec.bindings)
     )

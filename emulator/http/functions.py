@@ -104,7 +104,7 @@ def _has_slash(route: HttpRoute, prefix: str) -> bool:
 
 def _route(function: LoadedFunction, prefix: str) -> HttpRoute:
     trigger = function.spec.trigger
-    where = f"function {function.name!r} ({function.spec.script})"
+    where = f"function {function.name!r} ({function.spec.place})"
     route = trigger.text("route") or function.name
     if route.strip("/").lower().startswith(_RESERVED):
         raise ConfigError(
@@ -132,7 +132,7 @@ def _check_conflicts(route: HttpRoute, others: Sequence[HttpRoute]) -> None:
         if same and (not mine or not theirs or mine & theirs):
             raise ConfigError(
                 f"The route specified conflicts with the route defined by function '{other.function.name}'. Both "
-                f"answer {route.path!r} ({route.function.spec.script}); change the route or the methods of one"
+                f"answer {route.path!r} ({route.function.spec.place}); change the route or the methods of one"
             )
 
 

@@ -133,15 +133,21 @@ class AzureStorage:
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        self._connect(self._session)
+        try:
+            self._connect(self._session)
+            await self._reach()
+        except ConfigError:
+            await self.close()
+            raise
+
+    async def _reach(self) -> None:
         try:
             with mapped("connecting"):
                 await self._probe()
         except (StorageError, ConfigError) as error:
-            await self.close()
             raise ConfigError(
                 f"the {self.account.description} of the connection {self._settings.connection!r} cannot be used: "
-                f"{_cause(error)}"
+                f"{_cause(error, is_local=self.is_local)}"
             ) from error
 
     async def _probe(self) -> None:
@@ -249,14 +255,14 @@ def _opened(value: T | None) -> T:
     return value
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: Exception, *, is_local: bool) -> str:
     refused = error.__cause__ is not None and status_of(error.__cause__) in (401, 403)
     if refused or isinstance(error, ConfigError):
         return f"it refuses the credential ({error}). Check the key or signature in the connection string"
-    return (
-        f"{error}. Is it running? For Azurite: `python -m azurite`, or leave out --no-azurite so that it is started; "
-        "or use --storage embedded, which needs no server"
-    )
+    advice = "See that its name is right and that this machine can reach it"
+    if is_local:
+        advice = "Is it running? For Azurite: `python -m azurite`, or leave out --no-azurite so that it is started"
+    return f"{error}. {advice}; or use --storage embedded, which needs no server"
 
 
 def _identity(account: Account) -> Any:  # noqa: ANN401 - the identity package is optional

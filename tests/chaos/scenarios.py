@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 
+from tests.sim.scenarios import ENTRIES, Scenario
 from tests.sim.scenarios import SCENARIOS as SIMULATED
-from tests.sim.scenarios import Scenario
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AtLeastOnce(Scenario):
-    """A list in which each item stands once or more often: operations of an entity are repeated when a process dies
-    between sending and storing, as with the real product."""
-
-    def expects(self, output: str | None, instance: str) -> bool:
-        return output is not None and set(json.loads(output)) == set(self.output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +16,6 @@ class Anything(Scenario):
         return output is not None
 
 
-ENTRIES = AtLeastOnce(
-    name="entries", orchestrator="entries", output=[1, 2, 3, 4], ledger=(1, 2, 3, 4)
-)
 SCENARIOS = (*(s for s in SIMULATED if s.name != "approval"), ENTRIES)
 """Without the one whose timer stays in its queue for twenty hours."""
 COUNTING = frozenset({"events", "eternal"})

@@ -120,6 +120,15 @@ def ended(command: list[str], folder: Path, place: Place) -> subprocess.Complete
     )
 
 
+def test_a_shim_is_not_written_over_a_file(tmp_path: Path):
+    (tmp_path / "bin").write_text("")
+    command = [sys.executable, "-m", "emulator", "func-shim", str(tmp_path / "bin")]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 2
+    assert said.stderr.startswith(f"{tmp_path}/bin/func cannot be written: ")
+    assert len(said.stderr.splitlines()) == 1
+
+
 @pytest.mark.slow
 async def test_a_harness_can_drive_it(func: Path, app: Path, place: Place, tmp_path: Path):
     """The process contract of suites that start `func start --port N` in the app's folder and signal its group."""

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.support.hosts import hosting
 from tests.support.shell import Shell
 
@@ -49,6 +51,16 @@ async def test_watching_follows_an_instance_to_its_end(shell: Shell):
     assert seen[-1] == "Completed"
     said = await shell.says("instances", "watch", "ill", code=1)
     assert "it is broken" in said.out
+
+
+@pytest.mark.parametrize("command", ["show", "watch", "suspend", "resume", "restart"])
+async def test_an_instance_that_is_not_there_is_told_with_where_it_was_looked_for(
+    shell: Shell, command: str
+):
+    await shell.says("start-new", "--function-name", "greeting", "--id", "one")
+    said = await shell.says("instances", command, "two", code=1)
+    assert f"there is no instance 'two' in task hub {shell.place.hub} on " in said.err
+    assert "`durable instances list " in said.err
 
 
 async def test_pausing_resuming_and_restarting(shell: Shell):

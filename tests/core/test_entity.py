@@ -172,6 +172,11 @@ ORDERS = (
         [[], ["3", "1"]],
     ),
     Order(
+        "sent again, with labels of their own, by one who died before it had sent all",
+        [[sent("1", 1), sent("3", 3, 2)], [sent("1", 11), sent("3", 13, 12)], [sent("2", 12, 11)]],
+        [["1"], ["1"], ["2", "3"]],
+    ),
+    Order(
         "what is beyond the window is waited for no longer",
         [[sent("2", 2, 1)], [sent("9", LATER + 10, parent="b")]],
         [[], ["2", "9"]],

@@ -24,6 +24,7 @@ from emulator.core.ids import ExecutionId, InstanceId
 from emulator.core.inbox import (
     CLOCKS_APART,
     ELSEWHERE_DEQUEUE_COUNT,
+    UNASKED_DEQUEUE_COUNT_MAX,
     Arrival,
     Judge,
     Verdict,
@@ -64,6 +65,22 @@ def verdicts(
 ) -> list[Verdict]:
     judge = Judge(RuntimeState(history), is_entity=is_entity)
     return [judge.judge(arrival(event)) for event in events]
+
+
+@pytest.mark.parametrize(
+    ("sender", "deliveries", "verdict"),
+    [
+        ("@counter@a", 1, Verdict.DEFER),
+        ("@counter@a", UNASKED_DEQUEUE_COUNT_MAX - 1, Verdict.DEFER),
+        ("@counter@a", UNASKED_DEQUEUE_COUNT_MAX, Verdict.DISCARD),
+        ("", UNASKED_DEQUEUE_COUNT_MAX, Verdict.ACCEPT),
+    ],
+)
+def test_an_answer_of_an_entity_waits_for_its_question_and_not_for_ever(
+    sender: str, deliveries: int, verdict: Verdict
+) -> None:
+    answer = replace(arrival(RAISED), sender=sender, dequeue_count=deliveries)
+    assert Judge(RuntimeState(START), is_entity=False).judge(answer) is verdict
 
 
 @pytest.mark.parametrize("event", [RAISED, SUSPENDED, GenericEvent(timestamp=BEGINNING, data="x")])

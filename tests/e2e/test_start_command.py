@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.samples.readme import all_samples, promise_of
+from tests.support.apps import write_app
 from tests.support.hosts import DURABLE, SAMPLES, Place, new_place, printed_json, ready, started
 
 HELLO = SAMPLES / "hello_sequence"
@@ -105,6 +106,13 @@ async def test_the_start_tells_functions_addresses_store_and_readiness(
         ):
             assert line in host.output.splitlines()
         assert (await caller.get("/admin/host/status")).json["state"] == "Running"
+
+
+async def test_a_folder_without_functions_is_told(memory: Place, tmp_path: Path):
+    app = write_app(tmp_path / "app", {})
+    async with ready(app, memory, tmp_path / "log") as (host, _):
+        assert f"No job functions found in {app}: write a function_app.py" in host.output
+        assert "Functions:" not in host.output
 
 
 async def test_verbose_shows_what_the_host_does(memory: Place, tmp_path: Path):

@@ -206,6 +206,7 @@ async def test_what_cannot_be_is_refused_once(
         assert await host.ended() == code, host.output
         assert host.output.count(told) == 1, host.output
         assert "Traceback" not in host.output
+        assert "Stopping" not in host.output, "it has not begun"
 
 
 async def test_a_port_in_use_is_told_in_one_line(embedded: Place, tmp_path: Path):

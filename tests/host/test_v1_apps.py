@@ -125,7 +125,7 @@ def test_a_bad_declaration_is_one_functions_error(
         (failure,) = found.failures
         assert failure.message.startswith("The 'F' function is in error: ")
         assert re.search(message, failure.message, re.DOTALL), failure.message
-        assert str(tmp_path / "F") in failure.message
+        assert str(tmp_path / "F" / "function.json") in failure.message, "it is wrong there"
 
 
 UNLOADABLE: list[tuple[str, str, str]] = [

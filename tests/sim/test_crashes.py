@@ -6,13 +6,15 @@ import pytest
 
 from emulator.testing.faults import Fault
 from tests.sim.runs import fault_at, run_scenario
-from tests.sim.scenarios import QUICK, SCENARIOS, Scenario
+from tests.sim.scenarios import ENTRIES, QUICK, SCENARIOS, Scenario
 
 STRIDE = 15
 """The normal run takes every fifteenth call of each scenario; the soak takes them all, under each of the settings."""
 FAULTS = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
 BY_BLOBS: dict[str, object] = {"use_table_partition_management": False}
-by_name = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+by_name = pytest.mark.parametrize(
+    "scenario", [*SCENARIOS, ENTRIES], ids=lambda scenario: scenario.name
+)
 
 
 def violations_of(scenario: Scenario, numbers: range, fault: Fault, **hub: object) -> list[str]:

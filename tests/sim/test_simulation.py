@@ -13,6 +13,7 @@ from tests.sim.simulation import Blow, Failure, Play, Story, imagine, shrink, te
 SEEDS = range(1, 41)
 MANY_SEEDS = range(10_000, 12_000)
 BY_BLOBS = range(41, 61)
+WITH_ENTITIES = range(61, 81)
 REGRESSIONS = {
     "events that overtook the start of their instance were thrown away": Story(
         seed=1,
@@ -114,6 +115,14 @@ def test_a_seed_that_failed_once_fails_no_more(seed: int) -> None:
 @pytest.mark.parametrize("seed", BY_BLOBS)
 def test_every_promise_is_kept_with_leases_on_blobs(seed: int) -> None:
     outcome = tell(replace(imagine(seed), by_blobs=True))
+    assert not outcome.violations, explain(outcome.story, outcome.violations)
+
+
+@pytest.mark.parametrize("seed", WITH_ENTITIES)
+def test_every_promise_is_kept_where_orchestrations_call_entities(seed: int) -> None:
+    story = imagine(seed)
+    plays = tuple(replace(play, scenario="entries") for play in story.plays)
+    outcome = tell(replace(story, plays=plays))
     assert not outcome.violations, explain(outcome.story, outcome.violations)
 
 

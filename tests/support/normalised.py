@@ -20,7 +20,12 @@ _WRITE_TIMES = ("LastUpdatedTime", "CompletedTime")
 
 def plain(text: str) -> str:
     """Without what no two runs share: ids of requests, the clock, stacks."""
-    return _STACK.sub(r"\1", _REQUEST_TIME.sub("", _GUID.sub("GUID", text)))
+    return _STACK.sub(r"\1", without_ids(text))
+
+
+def without_ids(text: str) -> str:
+    """Without ids and times of requests, in plain text or in JSON of any depth."""
+    return _REQUEST_TIME.sub("", _GUID.sub("GUID", text))
 
 
 def plain_columns(columns: Mapping[str, Any], *, is_decision: bool = False) -> dict[str, Any]:

@@ -112,8 +112,13 @@ class Taken:
     """How a hub ended that was taken over."""
 
     ends: Ends
-    breaches: list[str]
-    """What the other implementation would stumble over in it."""
+    hub: dict[str, Any]
+    """In the form of the recorded stages."""
+
+    @property
+    def breaches(self) -> list[str]:
+        """What the other implementation would stumble over in it."""
+        return breaches(self.hub)
 
 
 def take_over(
@@ -174,7 +179,7 @@ async def take_over_in(
         await asyncio.sleep(after_s)
         await scene.go_on(parts.engine.client, counted)
         seen = await until_ended(parts.engine.client, counted, expected)
-    return Taken(seen, breaches(await exported(storage, settings.hub.hub_name)))
+    return Taken(seen, await exported(storage, settings.hub.hub_name))
 
 
 async def until_ended(client: OrchestrationClient, counted: CountedStorage, expected: Ends) -> Ends:
