@@ -33,23 +33,32 @@ class _Message:
 
 
 class _Queue:
-    """Messages by id, and in the order in which they become visible.
+    """Messages by id; those that are visible in order of insertion, the others in order of time.
 
-    The heap may hold stale entries: one counts only while it says what the message says.
+    Both heaps may hold stale entries: one counts only while it says what the message says.
     """
 
-    __slots__ = ("by_time", "messages")
+    __slots__ = ("hidden", "messages", "visible")
 
     def __init__(self) -> None:
         self.messages: dict[str, _Message] = {}
-        self.by_time: list[tuple[Instant, int, str]] = []
+        self.visible: list[tuple[int, str, Instant]] = []
+        self.hidden: list[tuple[Instant, int, str]] = []
 
-    def place(self, message: _Message) -> None:
-        heapq.heappush(self.by_time, (message.visible_at, message.number, message.id))
+    def place(self, message: _Message, now: Instant) -> None:
+        if message.visible_at <= now:
+            heapq.heappush(self.visible, (message.number, message.id, message.visible_at))
+        else:
+            heapq.heappush(self.hidden, (message.visible_at, message.number, message.id))
 
-    def take_visible(self, now: Instant) -> Iterator[_Message]:
-        while self.by_time and self.by_time[0][0] <= now:
-            visible_at, _, message_id = heapq.heappop(self.by_time)
+    def surface(self, now: Instant) -> None:
+        while self.hidden and self.hidden[0][0] <= now:
+            visible_at, number, message_id = heapq.heappop(self.hidden)
+            heapq.heappush(self.visible, (number, message_id, visible_at))
+
+    def take_visible(self) -> Iterator[_Message]:
+        while self.visible:
+            _, message_id, visible_at = heapq.heappop(self.visible)
             message = self.messages.get(message_id)
             if message is not None and message.visible_at == visible_at:
                 yield message
@@ -97,8 +106,9 @@ class MemoryQueues:
         """See QueuePort."""
         found = self._queue(queue)
         now = self._clock.now()
+        found.surface(now)
         received: list[QueueMessage] = []
-        taken = found.take_visible(now)
+        taken = found.take_visible()
         while len(received) < count and (message := next(taken, None)) is not None:
             message.count += 1
             self._hide(found, message, now, visibility_timeout_s)
@@ -110,7 +120,7 @@ class MemoryQueues:
         found = self._queue(queue)
         now = self._clock.now()
         visible = [message for message in found.messages.values() if message.visible_at <= now]
-        visible.sort(key=lambda message: (message.visible_at, message.number))
+        visible.sort(key=lambda message: message.number)
         return tuple(_as_peeked(message) for message in visible[:count])
 
     async def update(
@@ -150,7 +160,7 @@ class MemoryQueues:
     def _hide(self, queue: _Queue, message: _Message, now: Instant, seconds: int) -> None:
         message.visible_at = now.plus(timedelta(seconds=seconds))
         message.receipt = f"{message.number}.{next(self._numbers)}"
-        queue.place(message)
+        queue.place(message, now)
 
 
 def _held(queue: _Queue, message_id: str, pop_receipt: str) -> _Message:

@@ -94,10 +94,7 @@ class QueuePort(Protocol):
     async def receive(
         self, queue: str, *, count: int, visibility_timeout_s: int
     ) -> tuple[QueueMessage, ...]:
-        """Take up to `count` (1 to 32) visible messages, and hide them for the time-out (1 to 604800 s).
-
-        They come in the order in which they became visible. Source: Azurite, LokiQueueMetadataStore; the service itself
-        promises no order.
+        """Take up to `count` (1 to 32) visible messages, oldest first, and hide them for the time-out (1 to 604800).
 
         Raises:
             NotFoundError: no such queue.

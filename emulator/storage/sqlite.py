@@ -36,8 +36,10 @@ _SCHEMA: Final = """
 CREATE TABLE queues (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE messages (
   number INTEGER PRIMARY KEY, queue TEXT NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL,
-  inserted INTEGER NOT NULL, visible INTEGER NOT NULL, count INTEGER NOT NULL, receipt INTEGER NOT NULL);
-CREATE INDEX messages_by_visibility ON messages (queue, visible);
+  inserted INTEGER NOT NULL, visible INTEGER NOT NULL, count INTEGER NOT NULL, receipt INTEGER NOT NULL,
+  hidden INTEGER NOT NULL);
+CREATE INDEX messages_to_receive ON messages (queue) WHERE hidden = 0;
+CREATE INDEX messages_by_time ON messages (queue, visible) WHERE hidden = 1;
 CREATE TABLE tables (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE);
 CREATE TABLE rows (
   number INTEGER PRIMARY KEY, tbl INTEGER NOT NULL, pk TEXT NOT NULL, rk TEXT NOT NULL,
@@ -57,11 +59,13 @@ _UPGRADES: Final = {
     1: """
 CREATE TABLE messages_2 (
   number INTEGER PRIMARY KEY, queue TEXT NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL,
-  inserted INTEGER NOT NULL, visible INTEGER NOT NULL, count INTEGER NOT NULL, receipt INTEGER NOT NULL);
-INSERT INTO messages_2 SELECT number, queue, id, text, inserted, visible, count, receipt FROM messages;
+  inserted INTEGER NOT NULL, visible INTEGER NOT NULL, count INTEGER NOT NULL, receipt INTEGER NOT NULL,
+  hidden INTEGER NOT NULL);
+INSERT INTO messages_2 SELECT number, queue, id, text, inserted, visible, count, receipt, 1 FROM messages;
 DROP TABLE messages;
 ALTER TABLE messages_2 RENAME TO messages;
-CREATE INDEX messages_by_visibility ON messages (queue, visible);
+CREATE INDEX messages_to_receive ON messages (queue) WHERE hidden = 0;
+CREATE INDEX messages_by_time ON messages (queue, visible) WHERE hidden = 1;
 INSERT INTO counters VALUES ('openings', 0);
 """
 }

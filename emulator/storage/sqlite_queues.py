@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from emulator.core.instant import MIN_INSTANT, Instant
 from emulator.errors import NotFoundError, PopReceiptMismatchError, StorageError
@@ -13,19 +13,23 @@ from emulator.storage.rules import check_message
 from emulator.storage.sources import Clock, IdSource
 from emulator.storage.sqlite_runner import Runner
 
+_SURFACE: Final = "UPDATE messages SET hidden = 0 WHERE queue = ? AND hidden = 1 AND visible <= ?"
+"""What has become visible joins the others; `hidden` says in which of the two indexes a message is."""
 _VISIBLE: Final = (
     "SELECT number, id, text, inserted, count, receipt FROM messages "
-    "WHERE queue = ? AND visible <= ? ORDER BY visible, number LIMIT ?"
+    "WHERE queue = ? AND hidden = 0 ORDER BY number LIMIT ?"
+)
+_HIDE: Final = (
+    "UPDATE messages SET visible = ?, hidden = 1, count = count + 1, receipt = receipt + 1 "
+    "WHERE number = ?"
 )
 _PUT: Final = (
-    "INSERT INTO messages (id, text, inserted, visible, queue, count, receipt) "
-    "SELECT ?, ?, ?, ?, name, 0, 0 FROM queues WHERE name = ?"
+    "INSERT INTO messages (id, text, inserted, visible, hidden, queue, count, receipt) "
+    "SELECT ?, ?, ?, ?, ?, name, 0, 0 FROM queues WHERE name = ?"
 )
 _HELD: Final = "WHERE number = ? AND receipt = ? AND id = ? AND queue = ?"
 _DELETE: Final = f"DELETE FROM messages {_HELD}"
-_UPDATE: Final = (
-    f"UPDATE messages SET visible = ?, receipt = receipt + 1, text = coalesce(?, text) {_HELD}"
-)
+_UPDATE: Final = f"UPDATE messages SET visible = ?, hidden = ?, receipt = receipt + 1, text = coalesce(?, text) {_HELD}"
 
 
 class SqliteQueues:
@@ -71,7 +75,9 @@ class SqliteQueues:
         message_id = self._ids.guid()
 
         def run(db: sqlite3.Connection) -> MessageHandle:
-            done = db.execute(_PUT, (message_id, text, int(now), int(visible), queue))
+            done = db.execute(
+                _PUT, (message_id, text, int(now), int(visible), visible > now, queue)
+            )
             if not done.rowcount:
                 raise _no_queue(queue)
             receipt = _receipt(done.lastrowid, 0)
@@ -90,13 +96,8 @@ class SqliteQueues:
 
         def run(db: sqlite3.Connection) -> tuple[QueueMessage, ...]:
             _require_queue(db, queue)
-            found = db.execute(_VISIBLE, (queue, int(now), count)).fetchall()
-            for number, *_ in found:
-                db.execute(
-                    "UPDATE messages SET visible = ?, count = count + 1, receipt = receipt + 1 "
-                    "WHERE number = ?",
-                    (int(visible), number),
-                )
+            found = _first_visible(db, queue, now, count)
+            db.executemany(_HIDE, [(int(visible), number) for number, *_ in found])
             return tuple(
                 _message(
                     message_id, _receipt(number, receipt + 1), visible, text, inserted, times + 1
@@ -112,7 +113,7 @@ class SqliteQueues:
 
         def run(db: sqlite3.Connection) -> tuple[QueueMessage, ...]:
             _require_queue(db, queue)
-            found = db.execute(_VISIBLE, (queue, int(now), count)).fetchall()
+            found = _first_visible(db, queue, now, count)
             return tuple(
                 _message(message_id, "", MIN_INSTANT, text, inserted, times)
                 for _, message_id, text, inserted, times, _ in found
@@ -132,12 +133,15 @@ class SqliteQueues:
         """See QueuePort."""
         if text is not None:
             check_message(text)
-        visible = self._clock.now().plus(timedelta(seconds=visibility_timeout_s))
+        now = self._clock.now()
+        visible = now.plus(timedelta(seconds=visibility_timeout_s))
 
         number, times = _held_by(pop_receipt)
 
         def run(db: sqlite3.Connection) -> MessageHandle:
-            done = db.execute(_UPDATE, (int(visible), text, number, times, message_id, queue))
+            done = db.execute(
+                _UPDATE, (int(visible), visible > now, text, number, times, message_id, queue)
+            )
             if not done.rowcount:
                 raise _not_held(db, queue, message_id)
             return MessageHandle(
@@ -166,6 +170,14 @@ class SqliteQueues:
             return int(found.fetchone()[0])
 
         return await self._file.run(run)
+
+
+def _first_visible(
+    db: sqlite3.Connection, queue: str, now: Instant, count: int
+) -> list[tuple[Any, ...]]:
+    """In the order in which they were put."""
+    db.execute(_SURFACE, (queue, int(now)))
+    return db.execute(_VISIBLE, (queue, count)).fetchall()
 
 
 def _require_queue(db: sqlite3.Connection, queue: str) -> None:

@@ -187,11 +187,10 @@ class QueueMachine(StoreMachine):
 
     def _visible(self) -> list[str]:
         now = self.account.now()
-        visible = {name: m.visible_at for name, m in self.model.items() if m.visible_at <= now}
-        return sorted(visible, key=lambda name: visible[name])
+        return [name for name, message in self.model.items() if message.visible_at <= now]
 
     def _are_next(self, found: Sequence[QueueMessage], visible: list[str], count: int) -> None:
-        """Ours come in the order in which they became visible, as Azurite's do; the service promises none."""
+        """Ours come in the order they were put; the service promises none once time-outs were changed."""
         actual = [message.handle.message_id for message in found]
         if self.account.moves_clock:
             assert actual == visible[:count]
