@@ -515,7 +515,6 @@ TIMERS = (
         rows="ES TM#0 | FI>0 EC#1(Completed)",
         output=True,
         lasts=10,
-        is_long=True,
     ),
     Scenario(
         name="event-before-its-deadline",
@@ -710,7 +709,6 @@ CONTINUED = (
         input=2,
         rows="ES OC TM#0 | FI>0 EC#1(Completed)",
         output="rested",
-        is_long=True,
     ),
     Scenario(
         name="continue-as-new-takes-events-one-by-one",

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from tests.support.hosts import Place, hosting
+from tests.support.watched import Watched
 
 APP = Path(__file__).parent / "apps" / "requests"
+
+
+@pytest.fixture(autouse=True)
+def _states_are_compared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    """What orchestrators that live on tell the host is what a full replay tells."""
+    watched = Watched.over(monkeypatch)
+    yield
+    assert watched.compared > 0
 
 
 async def test_answers_of_any_status_come_back_and_nothing_is_polled(place: Place) -> None:

@@ -36,6 +36,7 @@ from emulator.testing.virtual_loop import VirtualClock, run_virtually
 from tests.conftest import STORES, store_params
 from tests.support.engines import on_azurite, play, settings_for
 from tests.support.histories import notation
+from tests.support.watched import Watched
 
 APP = Path(__file__).parent / "entity_app"
 PATIENCE = timedelta(seconds=60)
@@ -192,8 +193,14 @@ EVERYWHERE: tuple[Scene, ...] = (
 @pytest.mark.parametrize("store", store_params((*STORES, "replayed")))
 @pytest.mark.parametrize("scene", EVERYWHERE, ids=lambda scene: scene.__name__)
 def test_on_every_store(
-    scene: Scene, store: str, tmp_path: Path, request: pytest.FixtureRequest
+    scene: Scene,
+    store: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """With what orchestrators that live on tell the host, which is what a full replay tells."""
+    Watched.over(monkeypatch)
     run(APP, scene, store, tmp_path, request)
 
 
