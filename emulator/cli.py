@@ -15,6 +15,7 @@ import typer
 
 from emulator import config, product_version
 from emulator.commands.endings import execute
+from emulator.commands.reload import AVAILABLE, beginning
 from emulator.commands.threads import leaving_threads
 
 _app = typer.Typer(
@@ -116,6 +117,12 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
     input: Annotated[  # noqa: A002 - the flag
         str | None, typer.Option(metavar="JSON", help="Input of --run, or @FILE that holds it.")
     ] = None,
+    reload: Annotated[
+        bool,
+        typer.Option(
+            help="Begin anew when the app's code, host.json or a function.json changes; not with --workers."
+        ),
+    ] = True,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show what the host does.")] = False,
 ) -> None:
     """Run a function app until interrupted."""
@@ -136,7 +143,7 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
     if workers == 1:
         from emulator.commands.serve import serve
 
-        execute(serve(app_folder, flags, run, input))
+        execute(serve(app_folder, flags, run, input, reloads=reload and AVAILABLE))
     else:
         from emulator.commands.workers import supervise
 
@@ -145,5 +152,6 @@ def start(  # noqa: PLR0913 - each argument is an option of the command line
 
 def main() -> None:
     """Entry point."""
+    beginning()
     with leaving_threads():
         commands(sys.argv[1:])()

@@ -93,6 +93,11 @@ def set_default(name: str, value: str) -> None:
     os.environ.setdefault(name, value)
 
 
+def forget_variable(name: str) -> None:
+    """Take a variable out of the process's environment, if it is there."""
+    os.environ.pop(name, None)
+
+
 def is_app(folder: Path) -> bool:
     """Whether a folder is an app's: it holds host.json or local.settings.json."""
     return (folder / HOST_JSON).exists() or (folder / LOCAL_SETTINGS).exists()
@@ -116,7 +121,7 @@ def find_root(start: Path) -> Path:
     )
 
 
-def _root_if_any(start: Path) -> Path:
+def root_if_any(start: Path) -> Path:
     """The app's folder, or, where there is none, the folder itself."""
     try:
         return find_root(start)
@@ -138,7 +143,7 @@ def load(
         ConfigError: a file, field, setting or flag is wrong; says which, why, and what to do.
         PreconditionError: there is no app in the folder.
     """
-    root = find_root(app) if needs_app else _root_if_any(app)
+    root = find_root(app) if needs_app else root_if_any(app)
     local = read_local_settings(root)
     values, notices = merged(local, environment)
     lookup = AppSettings(root=root, values=values)
@@ -224,6 +229,8 @@ def _app(host: HostJson, lookup: AppSettings, flags: Flags) -> AppSettings:
         lookup,
         script_file=_script_file(lookup),
         functions=flags.functions if flags.functions is not None else host.names("functions"),
+        watched_files=frozenset(host.names("watchFiles") or ()),
+        watched_folders=frozenset(host.names("watchDirectories") or ()),
         function_timeout=host.timeout(
             "functionTimeout", AppSettings(root=lookup.root).function_timeout
         ),

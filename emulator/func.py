@@ -18,6 +18,7 @@ import typer
 from emulator import config
 from emulator.cli import commands
 from emulator.commands.endings import FAILED, MISUSED
+from emulator.commands.reload import beginning
 from emulator.errors import ConfigError
 
 CORE_TOOLS_VERSION: Final = "4.14.0"
@@ -163,6 +164,7 @@ def _switch(rest: list[str]) -> bool:
 
 def main(words: Sequence[str]) -> int:
     """Run `func` with these words; its exit code."""
+    beginning()
     match [word.lower() for word in words[:2]]:
         case ["--version"] | ["-v"]:
             typer.echo(CORE_TOOLS_VERSION)

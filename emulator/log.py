@@ -50,6 +50,7 @@ EVENTS: Final = frozenset(
         "orchestration_ended",
         "operation_failed",
         "parity_warning",
+        "files_not_watched",
         "activity_abandoned",
         "storage_unreachable",
         "storage_back",

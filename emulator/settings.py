@@ -222,6 +222,10 @@ class AppSettings:
     script_file: str = "function_app.py"
     functions: tuple[str, ...] | None = None
     """Allow-list of host.json; None: all."""
+    watched_files: frozenset[str] = frozenset()
+    watched_folders: frozenset[str] = frozenset()
+    """Names of files, and folders of the app, whose changes make a new beginning necessary, beside code and
+    configuration (watchFiles and watchDirectories of host.json)."""
     function_timeout: timedelta | None = timedelta(minutes=30)
     thread_count: int = 6
     """Pool for synchronous functions. Source: PYTHON_THREADPOOL_THREAD_COUNT, else min(32, cores + 4)."""

@@ -11,11 +11,14 @@ import warnings
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from socket import socket
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from emulator import config
-from emulator.settings import Settings
+from emulator.commands import reload
+from emulator.errors import EmulatorError
+from emulator.settings import Settings, StorageKind
 
 if TYPE_CHECKING:  # the commands that run no host need not load one
     from emulator.compose import Host
@@ -26,25 +29,66 @@ STOPPED: Final = "Stopped."
 
 
 async def serve(
-    folder: Path, flags: config.Flags, run_name: str | None, run_input: str | None
+    folder: Path,
+    flags: config.Flags,
+    run_name: str | None,
+    run_input: str | None,
+    *,
+    reloads: bool,
 ) -> None:
     """Run a host, and an orchestration if one is named, until a signal comes; then drain it.
+
+    Args:
+        reloads: begin anew when the app's files change. What cannot be begun then waits for the next change.
 
     Raises:
         EmulatorError: flags, app, store or port are not usable.
     """
     collect_no_garbage()
+    first = reload.beginning()
+    stop = stop_on_signal()
+    sockets = first.taken_over()
+    run = (run_name, run_input) if first.sockets is None else (None, None)
+    try:
+        change, sockets = await _serve(folder, flags, run, stop, sockets, reloads=reloads)
+    except EmulatorError as error:
+        if first.sockets is None:
+            raise
+        sys.stderr.write(f"{error}\nWaiting for a change of the app's files.\n")
+        sys.stderr.flush()
+        watch = reload.Watch(config.root_if_any(folder), since_ns=first.at_ns)
+        change = await watch.change_or(stop)
+    if change is not None:
+        from emulator.console import write_now
+
+        write_now()
+        first.again(sockets)
+    say(STOPPED)
+
+
+async def _serve(
+    folder: Path,
+    flags: config.Flags,
+    named: tuple[str | None, str | None],
+    stop: asyncio.Event,
+    inherited: tuple[socket, ...],
+    *,
+    reloads: bool,
+) -> tuple[Path | None, tuple[socket, ...]]:
+    """One host; the file that ended it, if one did, and its listening sockets then."""
     from emulator.commands.run_once import check_run, read_run, run_until
     from emulator.compose import running_host
 
-    run = read_run(run_name, run_input)
+    run = read_run(*named)
     settings, environment = prepare(folder, flags, say)
-    stop = stop_on_signal()
-    starting = running_host(settings, environment=environment, say=say)
+    # what is inherited is kept, for the case that the app cannot be begun
+    given = tuple(each.dup() for each in inherited)
+    starting = running_host(settings, environment=environment, say=say, sockets=given)
     async with up_unless(stop, starting) as host:
         if host is None:
-            say(STOPPED)
-            return
+            return None, ()
+        for each in inherited:
+            each.close()
         collect_garbage()
         if run is not None:
             check_run(run, host)
@@ -53,9 +97,30 @@ async def serve(
         say(readiness(settings, host.server.port))
         if run is not None:
             await run_until(stop, run, host, say)
-        await stop.wait()
-        say(STOPPING)
-    say(STOPPED)
+        if reloads:
+            change = await _watch(settings).change_or(stop)
+        else:
+            await stop.wait()
+            change = None
+        sockets = host.server.listening() if change is not None else ()
+        say(STOPPING if change is None else _changed(change, settings))
+    return change, sockets
+
+
+def _watch(settings: Settings) -> reload.Watch:
+    app = settings.app
+    since_ns = reload.beginning().at_ns
+    return reload.Watch(app.root, app.watched_files, app.watched_folders, since_ns)
+
+
+def _changed(file: Path, settings: Settings) -> str:
+    """What is said when a file makes a new beginning necessary; the words are those of the real host."""
+    emptied = settings.storage.kind is StorageKind.MEMORY
+    return (
+        f"File change of type 'Changed' detected for '{file}'\n"
+        "Host configuration has changed. Signaling restart"
+        + (". What the memory store holds is gone" if emptied else "")
+    )
 
 
 @asynccontextmanager

@@ -245,7 +245,7 @@ class HostJson:
         if value is MISSING or value is None:
             return None
         if not isinstance(value, list):
-            raise self._wrong(path, value, "a list of function names")
+            raise self._wrong(path, value, "a list of names")
         return tuple(str(item) for item in cast("list[object]", value))
 
     def _get(self, path: str) -> object:

@@ -127,6 +127,7 @@ class HttpServer:
         self._rpc_bodies = Intake(settings.body_bytes_held_max)
         """Its own: functions that hold public bodies start instances by it."""
         self._runners: list[web.AppRunner] = []
+        self._public: web.AppRunner
         self.port = settings.port
         self.rpc_port = settings.rpc_port
 
@@ -171,8 +172,14 @@ class HttpServer:
                 body_bytes_max=self._settings.max_body_bytes,
                 sockets=sockets,
             )
+            self._public = self._runners[-1]
         except OSError as error:
             raise cannot_listen(self._settings, error) from error
+
+    def listening(self) -> tuple[socket, ...]:
+        """The public listener's sockets once more, for whoever listens when this one has stopped."""
+        sites = (site for site in self._public.sites if isinstance(site, Site))
+        return tuple(each for site in sites for each in site.duplicates())
 
     async def stop(self) -> None:
         """Close both listeners; requests in flight get a moment to end."""

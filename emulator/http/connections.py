@@ -7,6 +7,7 @@ connection without a request after a while (KeepAliveTimeout).
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from socket import socket
@@ -101,6 +102,12 @@ class Site(web.BaseSite):
             self._place if isinstance(self._place, tuple) else self._place.getsockname()[:2]
         )
         return f"http://{address}:{port}"
+
+    def duplicates(self) -> tuple[socket, ...]:
+        """Its listening sockets once more, which stay open when it stops."""
+        server = self._server
+        assert isinstance(server, asyncio.Server)
+        return tuple(socket(fileno=os.dup(each.fileno())) for each in server.sockets)
 
     async def start(self) -> None:
         """Listen.
