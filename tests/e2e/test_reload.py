@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from emulator import config
-from emulator.commands.reload import AVAILABLE, Watch
+from emulator.commands.reload import Watch
 from tests.support.apps import v2_app, write_app
 from tests.support.hosts import (
     DURABLE,
@@ -21,8 +21,6 @@ from tests.support.hosts import (
     new_place,
     ready,
 )
-
-pytestmark = pytest.mark.skipif(not AVAILABLE, reason="no process can be replaced there")
 
 APP = """
 WORD = "{word}"
