@@ -124,7 +124,7 @@ BAD_HOST_JSON: list[tuple[Any, str]] = [
     (durable(httpSettings={"useForwardedHost": "maybe"}), r"useForwardedHost is \"maybe\", .* true or false"),
     ({"version": "2.0", "functionTimeout": "ten"}, r"functionTimeout is \"ten\""),
     ({"version": "2.0", "functionTimeout": "00:00:00"}, r"functionTimeout .* at least 1 seconds"),
-    ({"version": "2.0", "functions": "Hello"}, r"functions is \"Hello\", .* a list of function names"),
+    ({"version": "2.0", "functions": "Hello"}, r"functions is \"Hello\", .* a list of names"),
     ({"version": "2.0", "logging": {"logLevel": {"default": "Loud"}}}, r"logging\.logLevel\.default is \"Loud\""),
     ({"version": "2.0", "logging": {"logLevel": "Debug"}}, r"logging\.logLevel is \"Debug\", .* an object"),
 ]  # fmt: skip
