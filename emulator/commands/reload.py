@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -103,11 +104,13 @@ class Watch:
         return None if stop.is_set() else watching.result()
 
     def has(self, path: Path) -> bool:
-        """Whether a change of a file counts."""
+        """Whether a change of a file, or a new folder of the app, counts."""
         inside = path.relative_to(self.root)
         *folders, name = inside.parts or ("",)
         if any(map(_is_passed_over, folders)):
             return False
+        if not folders and path.is_dir():
+            return not _is_passed_over(name)
         is_code = name.endswith(WATCHED_SUFFIX) or name.lower() in WATCHED_NAMES
         is_named = name in self.files or any(inside.is_relative_to(each) for each in self.folders)
         return is_code or is_named
@@ -117,25 +120,44 @@ class Watch:
         for folder, folders, names in os.walk(self.root):
             folders[:] = [each for each in folders if not _is_passed_over(each)]
             for path in (Path(folder, name) for name in names):
-                if self.has(path) and path.stat().st_mtime_ns >= self.since_ns:
-                    return path
+                with suppress(OSError):  # it may be gone again
+                    if self.has(path) and path.stat().st_mtime_ns >= self.since_ns:
+                        return path
         return None
 
     async def _first_change(self) -> Path:
         await asyncio.sleep(WATCH_AFTER_S)
+        early = self.changed_already()
+        return early if early is not None else await self._first_to_come()
+
+    async def _first_to_come(self) -> Path:
+        """The root is watched alone, and its folders but for those that are passed over: a store may lie in one."""
+        folders = [
+            each for each in self.root.iterdir() if each.is_dir() and not _is_passed_over(each.name)
+        ]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._changed_in((self.root,), recursive=False))]
+            if folders:
+                tasks.append(group.create_task(self._changed_in(folders, recursive=True)))
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for each in tasks:
+                each.cancel()
+        return next(iter(done)).result()
+
+    async def _changed_in(self, folders: Sequence[Path], *, recursive: bool) -> Path:
         from watchfiles import Change, awatch  # pyright: ignore[reportUnknownVariableType] - anyio is optional there
 
         logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it counts changes
 
         def is_wanted(change: Change, path: str) -> bool:
-            del change
-            return self.has(Path(path))
+            is_new_folder = change is Change.added
+            return self.has(Path(path)) and (is_new_folder or not Path(path).is_dir())
 
+        watching = awatch(
+            *folders, watch_filter=is_wanted, debounce=DEBOUNCE_MS, recursive=recursive
+        )
         try:
-            early = self.changed_already()
-            if early is not None:
-                return early
-            async for changes in awatch(self.root, watch_filter=is_wanted, debounce=DEBOUNCE_MS):
+            async for changes in watching:
                 return Path(min(path for _, path in changes))
         except (OSError, RuntimeError) as error:
             _log.warning(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 import signal
+import time
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -133,6 +137,41 @@ def test_what_host_json_names_is_watched(tmp_path: Path) -> None:
         True,
         False,
     ]
+
+
+def change_at(app: Path, path: Path) -> None:
+    """Write a file, or make a folder anew; and write what nobody watches."""
+    (app / ".durable" / "old.py").write_text(str(time.time_ns()))
+    if path.suffix:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(str(time.time_ns()))
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+
+
+async def test_a_new_folder_and_what_lies_in_folders_is_seen(tmp_path: Path) -> None:
+    app = write_app(tmp_path, {"shared/text.py": "", ".durable/old.py": ""})
+    for name in ("shared/text.py", "Hello", "shared/deeper/new.py", "new.py"):
+        stop, path = asyncio.Event(), app / name
+        watch = Watch(app, since_ns=time.time_ns())
+        async with asyncio.TaskGroup() as group:
+            seen = group.create_task(watch.change_or(stop))
+
+            async def look(seen: asyncio.Task[Path | None], path: Path) -> bool | None:
+                if not seen.done():
+                    change_at(app, path)
+                return seen.done() or None
+
+            await eventually(partial(look, seen, path), f"{name} is seen", within_s=20)
+        assert seen.result() == path
+
+
+async def test_an_end_is_heard_while_files_are_watched(tmp_path: Path) -> None:
+    stop = asyncio.Event()
+    watch = Watch(write_app(tmp_path, {}), since_ns=time.time_ns())
+    asyncio.get_running_loop().call_later(0.05, stop.set)
+    assert await watch.change_or(stop) is None
 
 
 def test_what_was_written_before_the_watch_began_is_seen(tmp_path: Path) -> None:
