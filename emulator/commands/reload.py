@@ -11,18 +11,19 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from socket import socket
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from emulator import config
 from emulator.log import fields, get_logger
 
 _log = get_logger(__name__)
+T = TypeVar("T")
 AVAILABLE: Final = sys.platform != "win32"
 """Windows cannot replace a process."""
 SOCKETS: Final = "DURABLE_RELOAD_SOCKETS"
@@ -64,14 +65,14 @@ class Beginning:
         os.execve(sys.executable, command, {**self.environment, SOCKETS: numbers})
 
     def taken_over(self) -> tuple[socket, ...]:
-        """The sockets of the process before."""
-        return tuple(socket(fileno=os.dup(number)) for number in self.sockets or ())
+        """The sockets of the process before, which are the caller's to close. To be asked once."""
+        return tuple(socket(fileno=number) for number in self.sockets or ())
 
 
 @cache
 def beginning() -> Beginning:
     """To be asked first before folder and environment are changed."""
-    environment = dict(config.process_environment())
+    environment = config.process_environment()
     numbers = environment.pop(SOCKETS, None)
     config.forget_variable(SOCKETS)
     sockets = None if numbers is None else tuple(int(each) for each in numbers.split(",") if each)
@@ -95,13 +96,8 @@ class Watch:
 
     async def change_or(self, stop: asyncio.Event) -> Path | None:
         """Wait for the first file that has changed; None if told to stop before."""
-        async with asyncio.TaskGroup() as group:
-            watching = group.create_task(self._first_change(), name="watch files")
-            stopping = group.create_task(stop.wait(), name="wait for the end")
-            await asyncio.wait((watching, stopping), return_when=asyncio.FIRST_COMPLETED)
-            watching.cancel()
-            stopping.cancel()
-        return None if stop.is_set() else watching.result()
+        found = await _first_of(self._first_change(), stop.wait())
+        return found if isinstance(found, Path) and not stop.is_set() else None
 
     def has(self, path: Path) -> bool:
         """Whether a change of a file, or a new folder of the app, counts."""
@@ -135,14 +131,10 @@ class Watch:
         folders = [
             each for each in self.root.iterdir() if each.is_dir() and not _is_passed_over(each.name)
         ]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._changed_in((self.root,), recursive=False))]
-            if folders:
-                tasks.append(group.create_task(self._changed_in(folders, recursive=True)))
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for each in tasks:
-                each.cancel()
-        return next(iter(done)).result()
+        watches = [self._changed_in((self.root,), recursive=False)]
+        if folders:
+            watches.append(self._changed_in(folders, recursive=True))
+        return await _first_of(*watches)
 
     async def _changed_in(self, folders: Sequence[Path], *, recursive: bool) -> Path:
         from watchfiles import Change, awatch  # pyright: ignore[reportUnknownVariableType] - anyio is optional there
@@ -173,3 +165,13 @@ class Watch:
 
 def _is_passed_over(folder: str) -> bool:
     return folder.startswith(".") or folder in PASSED_OVER
+
+
+async def _first_of(*works: Coroutine[Any, Any, T]) -> T:
+    """The result of whichever ends first; the others are cancelled."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each) for each in works]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for each in tasks:
+            each.cancel()
+    return next(iter(done)).result()

@@ -44,6 +44,15 @@ class Workload:
         return replace(self, count=count)
 
 
+def _in_turn_and_at_once(count: int) -> tuple[Workload, Workload]:
+    """So many at 32 in flight, which only Azurite needs for a comparison, and all of them at once."""
+    at_once = Workload(
+        name=f"chain-3, {count} at once", orchestrator="chain", n=3, count=count, in_flight=count
+    )
+    in_turn = replace(at_once, name=f"chain-3, {count} in all", in_flight=32, stores=("azurite",))
+    return in_turn, at_once
+
+
 EMBEDDED = ("memory", "sqlite")
 WORKLOADS: tuple[Workload, ...] = (
     Workload(name="chain-3", orchestrator="chain", n=3, count=600, in_flight=32),
@@ -81,23 +90,7 @@ WORKLOADS: tuple[Workload, ...] = (
         warm_up=0,
     ),
     Workload(name="chain-3 one at a time", orchestrator="chain", n=3, count=100, in_flight=1),
-    Workload(
-        name="chain-3, 400 in all",
-        orchestrator="chain",
-        n=3,
-        count=400,
-        in_flight=32,
-        stores=("azurite",),
-    ),
-    Workload(name="chain-3, 400 at once", orchestrator="chain", n=3, count=400, in_flight=400),
-    Workload(
-        name="chain-3, 1000 in all",
-        orchestrator="chain",
-        n=3,
-        count=1000,
-        in_flight=32,
-        stores=("azurite",),
-    ),
-    Workload(name="chain-3, 1000 at once", orchestrator="chain", n=3, count=1000, in_flight=1000),
+    *_in_turn_and_at_once(400),
+    *_in_turn_and_at_once(1000),
 )
 BY_NAME = {workload.name: workload for workload in WORKLOADS}

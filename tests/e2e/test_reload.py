@@ -9,12 +9,13 @@ import signal
 import time
 from functools import partial
 from pathlib import Path
+from socket import socket
 
 import aiohttp
 import pytest
 
 from emulator import config
-from emulator.commands.reload import Watch
+from emulator.commands.reload import Beginning, Watch
 from tests.support.apps import v2_app, write_app
 from tests.support.hosts import (
     DURABLE,
@@ -180,3 +181,11 @@ def test_what_was_written_before_the_watch_began_is_seen(tmp_path: Path) -> None
     os.utime(app / "a.py", ns=(5, 5))
     assert Watch(app, since_ns=6).changed_already() is None
     assert Watch(app, since_ns=5).changed_already() == app / "a.py"
+
+
+def test_sockets_are_taken_over_and_not_left_open_beside(tmp_path: Path) -> None:
+    with socket() as given:
+        number = given.detach()
+        [taken] = Beginning(tmp_path, (), {}, (number,), 0).taken_over()
+        assert taken.fileno() == number
+        taken.close()
