@@ -52,7 +52,8 @@ async def serve(
     try:
         change, sockets = await _serve(folder, flags, run, stop, sockets, reloads=reloads)
     except EmulatorError as error:
-        if first.sockets is None:
+        has_been_up = any(each.fileno() < 0 for each in sockets)  # then they were closed
+        if first.sockets is None or has_been_up:
             raise
         sys.stderr.write(f"{error}\nWaiting for a change of the app's files.\n")
         sys.stderr.flush()
